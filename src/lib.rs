@@ -1,0 +1,6 @@
+//! Everbearer keeps a valid bearer token wherever workloads look for one.
+
+pub mod config;
+pub mod ports;
+pub mod rotation;
+pub mod secret;
