@@ -1,6 +1,12 @@
 //! Everbearer keeps a valid bearer token wherever workloads look for one.
 
+pub mod attempt;
+pub mod clock;
 pub mod config;
+pub mod engine;
 pub mod ports;
+pub mod render;
 pub mod rotation;
 pub mod secret;
+pub mod status;
+pub mod telemetry;
