@@ -21,7 +21,10 @@ impl Clock for SystemClock {
         #[expect(clippy::disallowed_methods, reason = "this is the one place")]
         let wall = Timestamp::now();
         let boot = clock_gettime(ClockId::Boottime);
-        Reading { wall, boot: BootInstant(SignedDuration::new(boot.tv_sec, i32::try_from(boot.tv_nsec).unwrap_or(0))) }
+        Reading {
+            wall,
+            boot: BootInstant(SignedDuration::new(boot.tv_sec, i32::try_from(boot.tv_nsec).unwrap_or(0))),
+        }
     }
 
     fn sleep_until(&self, deadline: Reading) -> BoxFuture<'_, ()> {

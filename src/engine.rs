@@ -37,7 +37,10 @@ pub enum Command {
     Insert(Box<Setup>),
     /// Takes a rotation out; its sinks stay.
     Remove(RotationName),
-    Rotate { name: RotationName, answer: oneshot::Sender<RotateAnswer> },
+    Rotate {
+        name: RotationName,
+        answer: oneshot::Sender<RotateAnswer>,
+    },
     /// Are credentials in the sources still those that tokens were minted with?
     LookAtSources,
     /// Do the sinks still hold what was delivered?
@@ -72,7 +75,9 @@ impl Heartbeat {
 
 #[derive(Debug, Error)]
 pub enum EngineError {
-    #[error("an attempt ended unexpectedly: {0}. This is a defect; the process ends so that it is started afresh")]
+    #[error(
+        "an attempt ended unexpectedly: {0}. This is a defect; the process ends so that it is started afresh"
+    )]
     AttemptPanicked(tokio::task::JoinError),
 }
 
@@ -246,7 +251,8 @@ impl Engine {
                     return;
                 };
                 let sinks = live.handles_of(sinks);
-                self.attempts.spawn(async move { (id, attempt::deliver(&setup, token, sinks, &context).await) });
+                self.attempts
+                    .spawn(async move { (id, attempt::deliver(&setup, token, sinks, &context).await) });
             }
         }
     }

@@ -1,9 +1,11 @@
 //! Everbearer keeps a valid bearer token wherever workloads look for one.
 
+pub mod admin;
 pub mod attempt;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod housekeeping;
 pub mod ports;
 pub mod render;
 pub mod rotation;

@@ -164,7 +164,9 @@ pub enum IssuerError {
     Refused { status: u16, code: &'static str, advice: &'static str },
     #[error("the token endpoint answered {status}. {advice}")]
     Unexpected { status: u16, advice: &'static str },
-    #[error("the TLS connection to the token endpoint failed: {why}. Check caFile and the endpoint's certificate")]
+    #[error(
+        "the TLS connection to the token endpoint failed: {why}. Check caFile and the endpoint's certificate"
+    )]
     Tls { why: String },
     /// The credentials cannot be used with this issuer at all; no request was sent.
     #[error("{why}")]

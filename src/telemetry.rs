@@ -23,8 +23,15 @@ const RESULTS: [&str; 2] = ["success", "error"];
 
 /// Something that happened. Fields are names, numbers and errors that are free of secrets.
 pub enum Event<'a> {
-    SourceFetched { source: &'a str, kind: &'static str, error: Option<&'a SourceError> },
-    SourceWarned { source: &'a str, warning: &'static str },
+    SourceFetched {
+        source: &'a str,
+        kind: &'static str,
+        error: Option<&'a SourceError>,
+    },
+    SourceWarned {
+        source: &'a str,
+        warning: &'static str,
+    },
     TokenRequested {
         rotation: &'a RotationName,
         issuer: &'a str,
@@ -38,7 +45,12 @@ pub enum Event<'a> {
         generation: u64,
         error: Option<&'a SinkError>,
     },
-    RotationStarted { rotation: &'a RotationName, reason: &'static str, generation: u64, late: SignedDuration },
+    RotationStarted {
+        rotation: &'a RotationName,
+        reason: &'static str,
+        generation: u64,
+        late: SignedDuration,
+    },
     RotationDelivered {
         rotation: &'a RotationName,
         generation: u64,
@@ -54,19 +66,39 @@ pub enum Event<'a> {
         message: &'a str,
         retry_at: Option<Timestamp>,
     },
-    TokenAdopted { rotation: &'a RotationName, generation: u64, expires_at: Option<Timestamp> },
+    TokenAdopted {
+        rotation: &'a RotationName,
+        generation: u64,
+        expires_at: Option<Timestamp>,
+    },
     SinkFailed {
         rotation: &'a RotationName,
         sink: &'a SinkName,
         code: &'static str,
         message: &'a str,
     },
-    SinkDrifted { rotation: &'a RotationName, sink: &'a SinkName },
-    LeadCut { rotation: &'a RotationName, lifetime: SignedDuration },
-    LifetimeShort { rotation: &'a RotationName, lifetime: SignedDuration },
-    CredentialsChanged { rotation: &'a RotationName },
-    ConfigInForce { rotations: usize, at: Timestamp },
-    ConfigRejected { message: &'a str },
+    SinkDrifted {
+        rotation: &'a RotationName,
+        sink: &'a SinkName,
+    },
+    LeadCut {
+        rotation: &'a RotationName,
+        lifetime: SignedDuration,
+    },
+    LifetimeShort {
+        rotation: &'a RotationName,
+        lifetime: SignedDuration,
+    },
+    CredentialsChanged {
+        rotation: &'a RotationName,
+    },
+    ConfigInForce {
+        rotations: usize,
+        at: Timestamp,
+    },
+    ConfigRejected {
+        message: &'a str,
+    },
 }
 
 pub struct Telemetry {
@@ -102,11 +134,15 @@ impl Telemetry {
         )?;
         registry.register(Box::new(duration.clone()))?;
         let lateness = Histogram::with_opts(
-            HistogramOpts::new("everbearer_rotation_lateness_seconds", "Start of an attempt after it was due")
-                .buckets(vec![0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0]),
+            HistogramOpts::new(
+                "everbearer_rotation_lateness_seconds",
+                "Start of an attempt after it was due",
+            )
+            .buckets(vec![0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0]),
         )?;
         registry.register(Box::new(lateness.clone()))?;
-        let build = IntGaugeVec::new(Opts::new("everbearer_build_info", "The running version"), &["version"])?;
+        let build =
+            IntGaugeVec::new(Opts::new("everbearer_build_info", "The running version"), &["version"])?;
         registry.register(Box::new(build.clone()))?;
         build.get_metric_with_label_values(&[env!("CARGO_PKG_VERSION")])?.set(1);
         let telemetry = Self {
@@ -184,7 +220,8 @@ impl Telemetry {
             Event::TokenRequested { issuer, took, error, .. } => {
                 if let Some(outcome) = error.map_or(Some("success"), |error| error.outcome()) {
                     increment(&self.token_requests, &[issuer, outcome]);
-                    if let Ok(histogram) = self.token_request_duration.get_metric_with_label_values(&[issuer]) {
+                    if let Ok(histogram) = self.token_request_duration.get_metric_with_label_values(&[issuer])
+                    {
                         histogram.observe(took.as_secs_f64());
                     }
                 }
@@ -234,7 +271,9 @@ fn log(event: &Event<'_>) {
             let ms = took.as_millis();
             match error {
                 None => debug!(event = "TokenIssued", %rotation, issuer, ms),
-                Some(error) => debug!(event = "TokenRequestFailed", %rotation, issuer, ms, code = error.code()),
+                Some(error) => {
+                    debug!(event = "TokenRequestFailed", %rotation, issuer, ms, code = error.code())
+                }
             }
         }
         Event::SinkWritten { rotation, sink, generation, error, .. } => match error {
@@ -271,8 +310,11 @@ fn log(event: &Event<'_>) {
         Event::CredentialsChanged { rotation } => info!(event = "CredentialsChanged", %rotation),
         Event::ConfigInForce { rotations, .. } => info!(event = "ConfigInForce", rotations),
         Event::ConfigRejected { message } => {
-            tracing::error!(event = "ConfigRejected", error = message, "the old configuration stays in force");
+            tracing::error!(
+                event = "ConfigRejected",
+                error = message,
+                "the old configuration stays in force"
+            );
         }
     }
 }
-

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 
-use super::{Context, DELIVER_TIMEOUT, Finished, OBSERVE_TIMEOUT, SINKS_AT_ONCE, Setup, SinkPort, SinkReport};
+use super::{
+    Context, DELIVER_TIMEOUT, Finished, OBSERVE_TIMEOUT, SINKS_AT_ONCE, Setup, SinkPort, SinkReport,
+};
 use super::{Token, looks, within};
 use crate::ports::{Found, Handle, SinkError};
 use crate::rotation::SinkName;
@@ -57,7 +59,9 @@ async fn deliver_one(
                 Ok(observed) => match observed.found.map(|found| compare(setup, token, sink, &found)) {
                     Some(Comparison::Newer) => return SinkReport::ok(sink, Look::Overtaken, None),
                     // Unchanged content is not written again.
-                    Some(Comparison::Same) => return SinkReport::ok(sink, Look::InSync, Some(observed.handle)),
+                    Some(Comparison::Same) => {
+                        return SinkReport::ok(sink, Look::InSync, Some(observed.handle));
+                    }
                     Some(Comparison::Other) | None => observed.handle,
                 },
             }

@@ -62,7 +62,8 @@ pub async fn mint(setup: &Setup, order: MintOrder, context: &Context) -> Finishe
         spec: order.spec,
         ..receipt(setup, &known, order.generation, order.jitter, minted.validity)
     };
-    let key = setup.receipt_key.clone().or_else(|| Some(known.key.clone())).filter(|_| !setup.issuer.is_basic);
+    let key =
+        setup.receipt_key.clone().or_else(|| Some(known.key.clone())).filter(|_| !setup.issuer.is_basic);
     let token = Arc::new(Token { content, receipt, key, credentials: Some(known.fingerprint) });
     reports.extend(deliver_to(setup, &token, handles, context).await);
     let held = Held::minted(&token.receipt, known.fingerprint, asked);
@@ -169,7 +170,8 @@ async fn ask_once(
     context: &Context,
 ) -> Result<(Reading, MintedToken), IssuerError> {
     let asked = context.clock.read();
-    let answer = tokio::time::timeout(MINT_TIMEOUT, setup.issuer.port.mint(&known.credentials, asked.wall)).await;
+    let answer =
+        tokio::time::timeout(MINT_TIMEOUT, setup.issuer.port.mint(&known.credentials, asked.wall)).await;
     let answer = answer.unwrap_or_else(|_| {
         Err(IssuerError::Transport { why: "no answer at all".into(), maybe_minted: true })
     });

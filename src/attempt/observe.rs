@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{Context, Finished, Known, OBSERVE_TIMEOUT, Problem, SINKS_AT_ONCE, Setup, SinkPort, SinkReport};
 use super::{Token, looks, within};
 use crate::ports::{Found, Observed, SinkError, SourceError};
+use crate::render::reread;
 use crate::rotation::adoption::{Candidate, choose};
 use crate::rotation::failure::{Classify as _, FailureKind};
 use crate::rotation::policy::Held;
@@ -20,9 +21,7 @@ type Answer = Result<Arc<Known>, Arc<SourceError>>;
 
 /// Carries out `Action::Observe`. With a token in hand the source is not asked: the token's own key verifies.
 pub async fn observe(setup: &Setup, held: Option<Arc<Token>>, context: &Context) -> Finished {
-    let fetch = async {
-        if held.is_some() { None } else { Some(setup.source.fetch(context).await) }
-    };
+    let fetch = async { if held.is_some() { None } else { Some(setup.source.fetch(context).await) } };
     let looks_at_sinks = futures::stream::iter(setup.sinks.iter().cloned())
         .map(|sink| async move {
             let observed = within(OBSERVE_TIMEOUT, sink.port.observe()).await;
@@ -78,8 +77,10 @@ impl Keys {
             let expected = expected.filter(|expected| expected.content == found.content)?;
             return Some(Arc::new(token(found, receipt, expected.key.clone(), expected.credentials)));
         }
-        let verifies = |key: &Arc<ReceiptKey>| receipt.verifies(key, &setup.issuer.name, sink, &found.content);
-        let mut key = [&self.file, &self.current, &self.held].into_iter().flatten().find(|key| verifies(key)).cloned();
+        let verifies =
+            |key: &Arc<ReceiptKey>| receipt.verifies(key, &setup.issuer.name, sink, &found.content);
+        let mut key =
+            [&self.file, &self.current, &self.held].into_iter().flatten().find(|key| verifies(key)).cloned();
         if key.is_none()
             && self.file.is_none()
             && let Some(version) = &receipt.source_version
@@ -141,7 +142,7 @@ fn rerendered(setup: &Setup, token: &Arc<Token>) -> Arc<Token> {
     if token.receipt.render == setup.templates.digest() {
         return token.clone();
     }
-    let Some(material) = setup.templates.reread(&token.content) else { return token.clone() };
+    let Some(material) = reread(&token.content) else { return token.clone() };
     let minted = crate::rotation::MintedToken { material, validity: token.receipt.validity };
     match setup.templates.render(&setup.name, &minted) {
         Ok(content) => {
@@ -162,7 +163,8 @@ fn report(
     let cannot_verify = chosen.is_none() && known.is_some_and(Result::is_err);
     let judge = |index: usize, found: Option<&Found>| {
         let Some(found) = found else { return Look::Behind { expires_at: None } };
-        let expires_at = found.receipt.as_ref().and_then(|r| r.validity).map(crate::rotation::Validity::expires_at);
+        let expires_at =
+            found.receipt.as_ref().and_then(|r| r.validity).map(crate::rotation::Validity::expires_at);
         let token = verified.iter().find(|(i, _)| *i == index).map(|(_, token)| token);
         match (token, chosen) {
             (Some(token), Some(chosen))
@@ -179,7 +181,9 @@ fn report(
         .into_iter()
         .enumerate()
         .map(|(index, (sink, result))| match result {
-            Ok(Observed { handle, found }) => SinkReport::ok(&sink, judge(index, found.as_ref()), Some(handle)),
+            Ok(Observed { handle, found }) => {
+                SinkReport::ok(&sink, judge(index, found.as_ref()), Some(handle))
+            }
             Err(error) => SinkReport::failed(&sink, "observe", &error, at),
         })
         .collect()
@@ -208,9 +212,8 @@ fn finish(
         problem = sinks.iter().find_map(|sink| sink.problem.clone());
     }
     let token = chosen.filter(|token| held.is_none_or(|held| !Arc::ptr_eq(held, token)));
-    let adopted = token.as_ref().map(|token| {
-        Held::adopted(&token.receipt, token.credentials, &setup.policy, now)
-    });
+    let adopted =
+        token.as_ref().map(|token| Held::adopted(&token.receipt, token.credentials, &setup.policy, now));
     let seen = known.and_then(Result::ok).map(|known| known.fingerprint);
     let outcome = Outcome::Observed { seen, adopted, sinks: looks(&sinks), failure };
     Finished { outcome, token, sinks, problem }

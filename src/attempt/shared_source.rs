@@ -96,7 +96,8 @@ impl SharedSource {
 
     /// The key of an earlier version of the credentials, where the source keeps them.
     pub async fn key_of_version(&self, version: &SourceVersion) -> Option<Arc<ReceiptKey>> {
-        let fetched = tokio::time::timeout(FETCH_TIMEOUT, self.port.fetch_version(version)).await.ok()?.ok()??;
+        let fetched =
+            tokio::time::timeout(FETCH_TIMEOUT, self.port.fetch_version(version)).await.ok()?.ok()??;
         Some(Arc::new(ReceiptKey::from_credentials(&fetched.credentials)))
     }
 }

@@ -118,9 +118,15 @@ pub struct RotationSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SourceSpec {
     Vault(VaultSourceSpec),
-    Files { id: PathBuf, secret: PathBuf },
+    Files {
+        id: PathBuf,
+        secret: PathBuf,
+    },
     /// Names of environment variables.
-    Env { id: String, secret: String },
+    Env {
+        id: String,
+        secret: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

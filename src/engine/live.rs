@@ -86,7 +86,9 @@ impl Live {
                 self.succeeded += 1;
                 self.last_success_at = Some(now.wall);
             }
-            Outcome::Minted { .. } | Outcome::Delivered { .. } | Outcome::MintFailed { .. } => self.failed += 1,
+            Outcome::Minted { .. } | Outcome::Delivered { .. } | Outcome::MintFailed { .. } => {
+                self.failed += 1
+            }
         }
         match outcome {
             Outcome::MintFailed { .. } => self.problem.clone_from(&problem),

@@ -155,14 +155,8 @@ mod tests {
     fn a_throttle_waits_for_the_longer_of_retry_after_and_the_backoff() {
         let hour = Some(SignedDuration::from_hours(1));
         let asked = |seconds| Throttled { retry_after: Some(SignedDuration::from_secs(seconds)) };
-        assert_eq!(
-            Backoff::default().pause(asked(77), hour, draw(0.5)),
-            SignedDuration::from_secs(77)
-        );
-        assert_eq!(
-            Backoff::default().pause(asked(0), hour, draw(0.5)),
-            SignedDuration::from_millis(500)
-        );
+        assert_eq!(Backoff::default().pause(asked(77), hour, draw(0.5)), SignedDuration::from_secs(77));
+        assert_eq!(Backoff::default().pause(asked(0), hour, draw(0.5)), SignedDuration::from_millis(500));
         assert_eq!(
             Backoff::default().pause(asked(1_000_000), hour, draw(0.5)),
             LONGEST_RETRY_AFTER,

@@ -136,9 +136,8 @@ impl Held {
     /// The end of the lifetime by the boot clock; the far future for Basic.
     #[must_use]
     pub fn expires_by_boot(&self) -> BootInstant {
-        self.validity.map_or(BootInstant(SignedDuration::MAX), |v| {
-            self.anchor.plus(v.lifetime() - self.age_at_anchor)
-        })
+        self.validity
+            .map_or(BootInstant(SignedDuration::MAX), |v| self.anchor.plus(v.lifetime() - self.age_at_anchor))
     }
 
     fn age(&self, validity: Validity, now: Reading) -> SignedDuration {

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::{ClientCredentials, RotationName, SinkName, SourceVersion, UnitInterval, Validity};
 use crate::secret::{Content, SecretBytes};
@@ -99,7 +100,13 @@ impl Receipt {
 
     /// The same receipt with the MAC for one sink. Without a key there is none.
     #[must_use]
-    pub fn signed(mut self, key: Option<&ReceiptKey>, issuer: &str, sink: &SinkName, content: &Content) -> Self {
+    pub fn signed(
+        mut self,
+        key: Option<&ReceiptKey>,
+        issuer: &str,
+        sink: &SinkName,
+        content: &Content,
+    ) -> Self {
         self.mac = key.map(|key| self.compute_mac(key, issuer, sink, content));
         self
     }
@@ -112,7 +119,7 @@ impl Receipt {
     }
 
     fn compute_mac(&self, key: &ReceiptKey, issuer: &str, sink: &SinkName, content: &Content) -> Mac {
-        let mut mac = key.hmac("everbearer receipt mac v1");
+        let mut mac = hmac(&key.0);
         let mut field = |bytes: &[u8]| {
             // A length before each field: no two different lists of fields feed the same bytes.
             mac.update(&(bytes.len() as u64).to_be_bytes());
@@ -130,29 +137,20 @@ impl Receipt {
     }
 }
 
-/// Secret key material that receipts and fingerprints are made with.
-pub struct ReceiptKey(SecretBytes);
+/// The key that receipts are signed with, derived once from secret material.
+pub struct ReceiptKey(Zeroizing<[u8; 32]>);
 
 impl ReceiptKey {
     /// From the client secret itself: whoever holds it may mint anyway.
     #[must_use]
     pub fn from_credentials(credentials: &ClientCredentials) -> Self {
-        Self(SecretBytes::from(&credentials.secret))
+        Self(derive(credentials.secret.expose().as_bytes(), "everbearer receipt mac v1"))
     }
 
     /// From the random bytes of `receipts.keyFile`.
     #[must_use]
-    pub fn from_bytes(bytes: SecretBytes) -> Self {
-        Self(bytes)
-    }
-
-    fn hmac(&self, purpose: &str) -> Hmac<Sha256> {
-        let mut key = zeroize::Zeroizing::new([0u8; 32]);
-        let derived = Hkdf::<Sha256>::new(None, self.0.expose()).expand(purpose.as_bytes(), key.as_mut());
-        debug_assert!(derived.is_ok(), "32 bytes are always available");
-        let mut padded = hmac::digest::Key::<Hmac<Sha256>>::default();
-        padded[..32].copy_from_slice(key.as_ref());
-        Hmac::<Sha256>::new(&padded)
+    pub fn from_bytes(bytes: &SecretBytes) -> Self {
+        Self(derive(bytes.expose(), "everbearer receipt mac v1"))
     }
 }
 
@@ -162,6 +160,20 @@ impl fmt::Debug for ReceiptKey {
     }
 }
 
+/// HKDF-SHA-256 without salt: one secret serves several purposes, and no result tells of another.
+fn derive(secret: &[u8], purpose: &str) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    let derived = Hkdf::<Sha256>::new(None, secret).expand(purpose.as_bytes(), key.as_mut());
+    debug_assert!(derived.is_ok(), "32 bytes are always available");
+    key
+}
+
+fn hmac(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut padded = hmac::digest::Key::<Hmac<Sha256>>::default();
+    padded[..32].copy_from_slice(key);
+    Hmac::<Sha256>::new(&padded)
+}
+
 /// Tells whether credentials changed without telling what they are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyedFingerprint([u8; 16]);
@@ -169,7 +181,8 @@ pub struct KeyedFingerprint([u8; 16]);
 impl KeyedFingerprint {
     #[must_use]
     pub fn of(credentials: &ClientCredentials) -> Self {
-        let mut mac = ReceiptKey::from_credentials(credentials).hmac("everbearer credentials fingerprint v1");
+        let secret = credentials.secret.expose().as_bytes();
+        let mut mac = hmac(&derive(secret, "everbearer credentials fingerprint v1"));
         let id = credentials.id.expose().as_bytes();
         mac.update(&(id.len() as u64).to_be_bytes());
         mac.update(id);
@@ -323,7 +336,10 @@ mod tests {
         assert!(signed.verifies(&key, "bandwidth", &sink, &content("abc")));
         assert!(!signed.verifies(&other_key, "bandwidth", &sink, &content("abc")), "another secret");
         assert!(!signed.verifies(&key, "corp", &sink, &content("abc")), "another issuer");
-        assert!(!signed.verifies(&key, "bandwidth", &"directory/run/x".into(), &content("abc")), "another sink");
+        assert!(
+            !signed.verifies(&key, "bandwidth", &"directory/run/x".into(), &content("abc")),
+            "another sink"
+        );
         assert!(!signed.verifies(&key, "bandwidth", &sink, &content("abd")), "another token");
         let higher = Receipt { generation: 8, ..signed.clone() };
         assert!(!higher.verifies(&key, "bandwidth", &sink, &content("abc")), "another generation");

@@ -321,7 +321,9 @@ impl LaneName {
 
     fn all(issuers: &BTreeMap<Arc<str>, Lane>) -> Vec<Self> {
         let could_start = issuers.iter().filter(|(_, lane)| lane.could_start());
-        std::iter::once(Self::SinkWork).chain(could_start.map(|(name, _)| Self::Issuer(name.clone()))).collect()
+        std::iter::once(Self::SinkWork)
+            .chain(could_start.map(|(name, _)| Self::Issuer(name.clone())))
+            .collect()
     }
 }
 

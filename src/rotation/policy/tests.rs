@@ -85,12 +85,47 @@ fn the_lead_is_as_configured_and_jitter_only_lengthens_it() {
     for (sentence, policy, lifetime, drawn, expected, cut) in [
         ("half of the lifetime", with(half, 0.1, false), 60, 0.0, minutes(30), false),
         ("jitter lengthens it", with(half, 0.1, false), 60, 0.5, SignedDuration::from_secs(1890), false),
-        ("a span ahead of expiry", with(Lead::RenewBefore(minutes(20)), 0.0, false), 60, 0.0, minutes(20), false),
-        ("late renewal is raised for kubelet", with(Lead::RenewAt(0.99), 0.0, true), 60, 0.0, minutes(5), false),
+        (
+            "a span ahead of expiry",
+            with(Lead::RenewBefore(minutes(20)), 0.0, false),
+            60,
+            0.0,
+            minutes(20),
+            false,
+        ),
+        (
+            "late renewal is raised for kubelet",
+            with(Lead::RenewAt(0.99), 0.0, true),
+            60,
+            0.0,
+            minutes(5),
+            false,
+        ),
         ("but not above half", with(Lead::RenewAt(0.99), 0.0, true), 4, 0.0, minutes(2), false),
-        ("an explicit span wins over kubelet", with(Lead::RenewBefore(minutes(1)), 0.0, true), 60, 0.0, minutes(1), false),
-        ("nine tenths are cut to two thirds", with(Lead::RenewAt(0.1), 0.0, false), 60, 0.0, minutes(40), true),
-        ("more than the lifetime too", with(Lead::RenewBefore(minutes(600)), 0.1, false), 60, 0.9, minutes(40), true),
+        (
+            "an explicit span wins over kubelet",
+            with(Lead::RenewBefore(minutes(1)), 0.0, true),
+            60,
+            0.0,
+            minutes(1),
+            false,
+        ),
+        (
+            "nine tenths are cut to two thirds",
+            with(Lead::RenewAt(0.1), 0.0, false),
+            60,
+            0.0,
+            minutes(40),
+            true,
+        ),
+        (
+            "more than the lifetime too",
+            with(Lead::RenewBefore(minutes(600)), 0.1, false),
+            60,
+            0.9,
+            minutes(40),
+            true,
+        ),
         ("jitter included", with(Lead::RenewAt(0.15), 0.1, false), 60, 0.9, minutes(40), true),
         ("just below stays", with(Lead::RenewAt(0.11), 0.0, false), 100, 0.0, minutes(89), false),
     ] {
@@ -107,7 +142,12 @@ fn reasons_come_in_the_order_of_the_checks() {
         ("nothing held means never delivered", facts(None), at(0), vec![Reason::NeverDelivered]),
         ("half-life is due", fresh, at(1800), vec![Reason::Due]),
         ("one second earlier is not", fresh, at(1799), vec![]),
-        ("a request comes first", Facts { requested: true, ..fresh }, at(1800), vec![Reason::Requested, Reason::Due]),
+        (
+            "a request comes first",
+            Facts { requested: true, ..fresh },
+            at(1800),
+            vec![Reason::Requested, Reason::Due],
+        ),
         (
             "a changed spec",
             Facts { spec: SpecDigest::of([("a", "2")]), ..fresh },
@@ -153,7 +193,8 @@ fn an_adopted_token_is_as_old_as_the_wall_clock_says() {
     let adopted = |age: i64| Held::adopted(&found, None, &policy(), at_wall_and_boot(age, 0));
     let until_due = |age: i64| {
         let token = adopted(age);
-        let when = wanted(&policy(), facts(Some(&token))).find(|(reason, _)| *reason == Reason::Due).unwrap().1;
+        let when =
+            wanted(&policy(), facts(Some(&token))).find(|(reason, _)| *reason == Reason::Due).unwrap().1;
         when.until(at_wall_and_boot(age, 0))
     };
     assert_eq!(until_due(600), minutes(20));

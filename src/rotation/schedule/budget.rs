@@ -24,7 +24,13 @@ impl MintBudget {
     /// When the budget lets this reason pass. Urgent reasons are slowed to one token per tenth of the lifetime once
     /// the budget is spent; the others wait until a token's place is free again.
     #[must_use]
-    pub(super) fn opens(&self, reason: Reason, budget: u32, lifetime: SignedDuration, now: BootInstant) -> BootInstant {
+    pub(super) fn opens(
+        &self,
+        reason: Reason,
+        budget: u32,
+        lifetime: SignedDuration,
+        now: BootInstant,
+    ) -> BootInstant {
         let open = When::AT_ONCE.boot;
         if self.issued.len() < budget as usize {
             return open;

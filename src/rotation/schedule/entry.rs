@@ -17,12 +17,19 @@ pub enum Look {
     /// It holds exactly the held token.
     InSync,
     /// It is ours and holds nothing of ours yet, or an older token.
-    Behind { expires_at: Option<Timestamp> },
+    Behind {
+        expires_at: Option<Timestamp>,
+    },
     /// It is ours, and somebody else changed it.
-    Drifted { expires_at: Option<Timestamp> },
+    Drifted {
+        expires_at: Option<Timestamp>,
+    },
     /// It holds a verified token that is newer than ours.
     Overtaken,
-    Failed { kind: FailureKind, refused: bool },
+    Failed {
+        kind: FailureKind,
+        refused: bool,
+    },
 }
 
 /// A sink's `state` in status.
@@ -192,7 +199,11 @@ impl Entry {
         let mut new = Self::new(insert);
         for sink in &mut new.sinks {
             if let Some(at) = old_sinks.iter().position(|old| old.name == sink.name) {
-                *sink = SinkEntry { backoff: Backoff::default(), not_before: ANY_TIME, ..old_sinks.swap_remove(at) };
+                *sink = SinkEntry {
+                    backoff: Backoff::default(),
+                    not_before: ANY_TIME,
+                    ..old_sinks.swap_remove(at)
+                };
             }
         }
         new.held = self.held;
@@ -299,13 +310,7 @@ impl Entry {
         self.held.as_ref().map_or(ANY_TIME, Held::expires_by_boot)
     }
 
-    pub(super) fn start(
-        &mut self,
-        work: Work,
-        lane: LaneName,
-        now: Reading,
-        draws: &mut dyn Draw,
-    ) -> Action {
+    pub(super) fn start(&mut self, work: Work, lane: LaneName, now: Reading, draws: &mut dyn Draw) -> Action {
         let reason = if let Work::Mint(reason, _) = work { Some(reason) } else { None };
         self.running = Some(Running { lane, reason });
         match work {
@@ -324,7 +329,8 @@ impl Entry {
                 }
             }
             Work::Deliver => {
-                let behind = self.sinks.iter().filter(|s| s.phase != SinkPhase::InSync && now.boot >= s.not_before);
+                let behind =
+                    self.sinks.iter().filter(|s| s.phase != SinkPhase::InSync && now.boot >= s.not_before);
                 Action::Deliver { sinks: behind.map(|sink| sink.name.clone()).collect() }
             }
         }
