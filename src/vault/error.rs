@@ -37,6 +37,9 @@ pub enum VaultError {
     NoMount,
     #[error("someone else wrote in between")]
     CasMismatch,
+    /// 412: a standby has not yet seen the state that it was asked to have.
+    #[error("the node that answers has not caught up with the others")]
+    Behind,
     #[error("Vault says that the value is too large")]
     TooLarge,
     #[error("Vault answers {status}; it is in trouble itself, and its log says why")]

@@ -67,13 +67,13 @@ impl VaultSession {
 
     /// One request, logged in. A 403 makes us look for a newer login token, and try once more with it.
     pub(super) async fn call<E: Endpoint>(&self, endpoint: &E) -> Result<Answer, VaultError> {
-        match tokio::time::timeout(CALL_TIMEOUT, self.call_for_as_long_as_it_takes(endpoint)).await {
+        match tokio::time::timeout(CALL_TIMEOUT, self.call_unbounded(endpoint)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(VaultError::Timeout { seconds: CALL_TIMEOUT.as_secs() }),
         }
     }
 
-    async fn call_for_as_long_as_it_takes<E: Endpoint>(&self, endpoint: &E) -> Result<Answer, VaultError> {
+    async fn call_unbounded<E: Endpoint>(&self, endpoint: &E) -> Result<Answer, VaultError> {
         let login = self.current_login().await?;
         match self.send(endpoint, &login).await {
             Err(VaultError::Forbidden) => match self.newer_login(&login).await? {

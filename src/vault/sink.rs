@@ -3,7 +3,11 @@
 //! Every write carries check-and-set on the version that was observed, also that of a deleted one, so two writers
 //! never overwrite each other. Whose path it is, is told by the receipt in the data (`ownership.rs`); Vault keeps
 //! `custom_metadata` apart from the data, so nothing relies on it. Where other keys are to be kept, they are read
-//! again before each write and put back byte for byte: nothing of others is held in memory in between.
+//! again before each write and put back byte for byte: nothing of others is held in memory in between. There a path
+//! that holds none of our keys needs no `adopt`, for nothing of theirs is written over.
+//!
+//! Where other keys are refused, a path with keys and no receipt is; a key that somebody adds to a path which is
+//! already ours is drift, and goes with the next delivery (Vault keeps the earlier version).
 //!
 //! Lacks KV version 1, and a limit on the number of versions that Vault keeps (its default is ten).
 
@@ -196,7 +200,7 @@ impl KvSink {
             VaultError::RateLimited { retry_after, .. } => {
                 SinkError::Throttled { why: error.to_string(), retry_after: *retry_after }
             }
-            VaultError::CasMismatch => SinkError::Conflict,
+            VaultError::CasMismatch | VaultError::Behind => SinkError::Conflict,
             VaultError::Forbidden => SinkError::Forbidden {
                 why: format!("{error} ({right} at {}). {}", self.at.in_policies(), self.policy_line()),
             },
@@ -205,8 +209,9 @@ impl KvSink {
                 "no KV version 2 engine is mounted at {}; mount one there, or correct the sink's mount (`vault secrets list`)",
                 self.at.mount
             )),
-            VaultError::Setting { .. } | VaultError::Rejected { .. } | VaultError::TooLarge => unfit(error.to_string()),
-            VaultError::NoLogin { may_pass: true, .. }
+            VaultError::Rejected { .. } | VaultError::TooLarge => unfit(error.to_string()),
+            VaultError::Setting { .. }
+            | VaultError::NoLogin { may_pass: true, .. }
             | VaultError::Unreachable { .. }
             | VaultError::Sealed
             | VaultError::Uninitialised

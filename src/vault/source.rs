@@ -126,13 +126,14 @@ impl KvSource {
             VaultError::NoLogin { may_pass: false, .. } | VaultError::Rejected { .. } => {
                 SourceError::Forbidden { at, why: error.to_string() }
             }
-            VaultError::Setting { .. } => SourceError::Unusable { at, why: error.to_string() },
-            VaultError::NoLogin { may_pass: true, .. }
+            VaultError::Setting { .. }
+            | VaultError::NoLogin { may_pass: true, .. }
             | VaultError::Unreachable { .. }
             | VaultError::Sealed
             | VaultError::Uninitialised
             | VaultError::Standby { .. }
             | VaultError::CasMismatch
+            | VaultError::Behind
             | VaultError::TooLarge
             | VaultError::Server { .. }
             | VaultError::Malformed { .. } => SourceError::Unreachable { at, why: error.to_string() },

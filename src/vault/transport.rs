@@ -22,6 +22,9 @@ pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// that the other side is closing.
 const POOL_IDLE: Duration = Duration::from_secs(20);
 
+/// What a burst opens beyond these is closed after it.
+const MOST_IDLE: usize = 8;
+
 /// A KV entry is at most about 1 MiB (the limit of integrated storage); escaped as JSON it may be several times that.
 const LONGEST_ANSWER: usize = 4 * 1024 * 1024;
 
@@ -43,6 +46,7 @@ pub(super) async fn client(https: bool, ca_file: Option<&Path>) -> Result<reqwes
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(MOST_IDLE)
             .user_agent(concat!("everbearer/", env!("CARGO_PKG_VERSION")))
     };
     let built = match ca_file {
@@ -102,8 +106,7 @@ fn classify(status: u16, retry_after: Option<SignedDuration>, body: Body) -> Res
         404 if says("no handler for route") => Err(VaultError::NoMount),
         404 => Ok(Answer::NotFound(body)),
         400 if says("check-and-set parameter did not match") => Err(VaultError::CasMismatch),
-        // "Precondition failed": the node has not yet seen the state that we know of.
-        412 => Err(VaultError::CasMismatch),
+        412 => Err(VaultError::Behind),
         403 => Err(VaultError::Forbidden),
         413 => Err(VaultError::TooLarge),
         400 | 500 if says("too large") => Err(VaultError::TooLarge),
@@ -170,7 +173,7 @@ mod tests {
                 None,
                 VaultError::CasMismatch,
             ),
-            (412, r#"{"errors":["required index state not present"]}"#, None, VaultError::CasMismatch),
+            (412, r#"{"errors":["required index state not present"]}"#, None, VaultError::Behind),
             (413, r#"{"errors":["http: request body too large"]}"#, None, VaultError::TooLarge),
             (500, r#"{"errors":["put failed due to value being too large"]}"#, None, VaultError::TooLarge),
             (503, r#"{"errors":["Vault is sealed"]}"#, None, VaultError::Sealed),
