@@ -23,7 +23,8 @@ pub enum VaultError {
     #[error("Vault is not initialised; run `vault operator init`")]
     Uninitialised,
     #[error(
-        "the node that answers is a standby (status {status}); vault.address must name the active node, or a load balancer that finds it"
+        "the node that answers is a standby (status {status}); vault.address must name the active node, or a load \
+         balancer that finds it"
     )]
     Standby { status: u16 },
     #[error("Vault limits the rate of our requests (status {status})")]

@@ -100,7 +100,7 @@ pub(super) async fn read(session: &VaultSession, at: &KvPath, version: Option<u6
             Version { data: Some(fields), metadata } => Ok(Read::Present { version: metadata.version, fields }),
             Version { data: None, metadata } => Ok(Read::Deleted { version: metadata.version }),
         },
-        // A 404 has two shapes: one names the version that was deleted, one lists errors (none). A third is not Vault's.
+        // A 404 has two shapes: one names the version that was deleted, one lists no errors. A third is not Vault's.
         Answer::NotFound(body) => match parse::<Version>(&body) {
             Ok(deleted) => Ok(Read::Deleted { version: deleted.metadata.version }),
             Err(_) if serde_json::from_slice::<Errors>(&body).is_ok() => Ok(Read::Missing),
@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn fields_keep_the_exact_text_of_others_and_yield_strings_unescaped() {
-        let body = br#"{"data":{"data":{"text":"a\"\u00e4","number":1.2345678901234568e+22,"list":[ 1],"none":null,"yes":true,"map":{}},"metadata":{"version":7}}}"#;
+        let body = br#"{"data": {"metadata": {"version":7}, "data": {"text":"a\"\u00e4", "list":[ 1], "none":null,
+            "number":1.2345678901234568e+22, "yes":true, "map":{}}}}"#;
         let version: Version = parse(body).unwrap();
         let fields = version.data.unwrap();
         assert_eq!(version.metadata.version, 7);

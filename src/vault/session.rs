@@ -18,9 +18,9 @@ use super::transport::{self, Answer, CALL_TIMEOUT};
 use crate::config::spec::{VaultAuthSpec, VaultSpec};
 
 pub struct VaultSession {
-    /// Scheme, host and port.
+    url: Url,
+    /// The same as text without a slash at its end, for requests and messages.
     address: String,
-    https: bool,
     namespace: Option<String>,
     ca_file: Option<PathBuf>,
     auth: VaultAuthSpec,
@@ -49,7 +49,7 @@ impl VaultSession {
         }
         Ok(Self {
             address: url.as_str().trim_end_matches('/').to_owned(),
-            https: url.scheme() == "https",
+            url,
             namespace: spec.namespace.clone(),
             ca_file: spec.ca_file.clone(),
             auth: spec.auth.clone(),
@@ -85,7 +85,7 @@ impl VaultSession {
     }
 
     async fn send<E: Endpoint>(&self, endpoint: &E, login: &Login) -> Result<Answer, VaultError> {
-        let http = self.http.get_or_try_init(|| transport::client(self.https, self.ca_file.as_deref())).await?;
+        let http = self.http.get_or_try_init(|| transport::client(&self.url, self.ca_file.as_deref())).await?;
         let unfit = || VaultError::Setting { why: "mount and path make no valid URL".to_owned() };
         let mut request = endpoint.request(&self.address).map_err(|_| unfit())?;
         login.middle.request(endpoint, &mut request).map_err(|_| unfit())?;

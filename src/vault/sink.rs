@@ -90,7 +90,8 @@ impl KvSink {
                     self.describe()
                 ),
                 advice: format!(
-                    "Give each rotation a path of its own; if that one no longer delivers here, delete the path or its field {RECEIPT_KEY}"
+                    "Give each rotation a path of its own; if that one no longer delivers here, delete the path or \
+                     its field {RECEIPT_KEY}"
                 ),
             }),
             Owner::Unknown if self.adopt => Ok(None),
@@ -206,7 +207,8 @@ impl KvSink {
             },
             VaultError::NoLogin { may_pass: false, .. } => SinkError::Forbidden { why: error.to_string() },
             VaultError::NoMount | VaultError::Missing => unfit(format!(
-                "no KV version 2 engine is mounted at {}; mount one there, or correct the sink's mount (`vault secrets list`)",
+                "no KV version 2 engine is mounted at {}; mount one there, or correct the sink's mount \
+                 (`vault secrets list`)",
                 self.at.mount
             )),
             VaultError::Rejected { .. } | VaultError::TooLarge => unfit(error.to_string()),

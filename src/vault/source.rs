@@ -45,7 +45,8 @@ impl KvSource {
             Ok(Read::Deleted { version }) => Err(SourceError::Missing {
                 at: self.describe(),
                 advice: format!(
-                    "Its latest version, {version}, is deleted or destroyed: write the credentials again, or `vault kv undelete -mount={} -versions={version} {}`",
+                    "Its latest version, {version}, is deleted or destroyed: write the credentials again, or \
+                     `vault kv undelete -mount={} -versions={version} {}`",
                     self.at.mount, self.at.path
                 ),
             }),
@@ -73,7 +74,8 @@ impl KvSource {
             credentials: ClientCredentials { id, secret },
             version: SourceVersion(version.to_string().into()),
             warning: (id_trimmed || secret_trimmed).then_some(
-                "a newline at the end of a credential in Vault was trimmed; write it without one (`printf` instead of `echo`)",
+                "a newline at the end of a credential in Vault was trimmed; write it without one (`printf` instead \
+                 of `echo`)",
             ),
         })
     }
@@ -105,7 +107,8 @@ impl KvSource {
             VaultError::Missing => SourceError::Missing {
                 at,
                 advice: format!(
-                    "Look with `vault kv get -mount={} {}`, and correct mount and path, or write the credentials there; the mount must be KV version 2",
+                    "Look with `vault kv get -mount={} {}`, and correct mount and path, or write the credentials there; the \
+                     mount must be KV version 2",
                     self.at.mount, self.at.path
                 ),
             },

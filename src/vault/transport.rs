@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::redirect::Policy;
+use url::{Host, Url};
 use zeroize::Zeroizing;
 
 use super::VaultError;
@@ -38,19 +39,21 @@ pub(super) enum Answer {
     NotFound(Body),
 }
 
-/// Builds the client. `http://` needs no certificates at all, and a machine may have none.
-pub(super) async fn client(https: bool, ca_file: Option<&Path>) -> Result<reqwest::Client, VaultError> {
+/// Builds the client. `http://` needs no certificates at all, and a machine may have none. Proxies are the
+/// environment's (`HTTPS_PROXY`, `NO_PROXY`, …), but never between us and our own host, as with Vault's own client.
+pub(super) async fn client(address: &Url, ca_file: Option<&Path>) -> Result<reqwest::Client, VaultError> {
     let bounded = || {
-        reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .redirect(Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(MOST_IDLE)
-            .user_agent(concat!("everbearer/", env!("CARGO_PKG_VERSION")))
+            .user_agent(concat!("everbearer/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(address) { builder.no_proxy() } else { builder }
     };
     let built = match ca_file {
-        _ if !https => bounded().tls_certs_only([]).build(),
+        _ if address.scheme() == "http" => bounded().tls_certs_only([]).build(),
         None => bounded().build(),
         Some(path) => {
             let certificates = certificates(path).await?;
@@ -67,6 +70,15 @@ pub(super) async fn client(https: bool, ca_file: Option<&Path>) -> Result<reqwes
             root_cause(&e)
         ),
     })
+}
+
+fn is_loopback(address: &Url) -> bool {
+    match address.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }
 
 async fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, VaultError> {

@@ -1,4 +1,4 @@
-//! Vault as source and sink, against a real OpenBao; what it never answers comes from a socket with a script.
+//! Vault as source and sink, against a real `OpenBao`; what it never answers comes from a socket with a script.
 
 mod session;
 mod sink;

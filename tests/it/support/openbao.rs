@@ -1,4 +1,4 @@
-//! A real OpenBao in dev mode: KV version 2 mounted at `secret/`, everything in memory, dead with this process.
+//! A real `OpenBao` in dev mode: KV version 2 mounted at `secret/`, everything in memory, dead with this process.
 //!
 //! Lacks a cluster and storage that outlives it; tests of those will start a server with a configuration file.
 
