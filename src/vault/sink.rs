@@ -181,16 +181,17 @@ impl KvSink {
         if !self.keep_foreign_keys || version == 0 {
             return Ok(BTreeMap::new());
         }
-        match kv::read(&self.session, &self.at, None).await {
-            Ok(Read::Present { version: current, mut fields }) if current == version => {
+        // By its number: a standby that lags behind cannot hand us an earlier one, and check-and-set tells a later one.
+        match kv::read(&self.session, &self.at, Some(version)).await {
+            Ok(Read::Present { mut fields, .. }) => {
                 let delivered: BTreeSet<&str> = content.keys().collect();
                 fields.retain(|key, _| {
                     key != RECEIPT_KEY && !self.our_keys.contains(key.as_str()) && !delivered.contains(key.as_str())
                 });
                 Ok(fields)
             }
-            Ok(Read::Deleted { version: current }) if current == version => Ok(BTreeMap::new()),
-            Ok(_) => Err(SinkError::Conflict),
+            Ok(Read::Deleted { .. }) => Ok(BTreeMap::new()),
+            Ok(Read::Missing) => Err(SinkError::Conflict),
             Err(error) => Err(self.failed(&error, "read")),
         }
     }

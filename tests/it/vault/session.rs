@@ -58,9 +58,11 @@ async fn a_token_file_is_followed_when_it_changes() {
     std::fs::write(&path, format!("{first}\n")).unwrap();
     source.fetch().await.expect("the newline after the token does not matter");
 
-    bao.revoke(&first).await;
+    std::fs::write(&path, "s.canary-token").unwrap();
+    told(&source.fetch().await.expect_err("the new token is used at once, although the old one is still good"));
     std::fs::write(&path, &second).unwrap();
-    source.fetch().await.expect("the new token is used at once");
+    bao.revoke(&first).await;
+    source.fetch().await.expect("and so is the next one");
 
     std::fs::write(&path, "").unwrap();
     source.fetch().await.expect("a file that is being written does not cost the token in hand");
