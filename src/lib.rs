@@ -12,3 +12,4 @@ pub mod rotation;
 pub mod secret;
 pub mod status;
 pub mod telemetry;
+pub mod vault;

@@ -1,4 +1,5 @@
 //! What the tests share: virtual time, recording fakes, and handles of the real parts.
 
-pub mod fakes;
-pub mod virtual_clock;
+pub(crate) mod fakes;
+pub(crate) mod openbao;
+pub(crate) mod virtual_clock;
