@@ -8,3 +8,6 @@ pub mod source;
 
 mod bounded;
 mod reading;
+
+#[cfg(test)]
+mod testing;

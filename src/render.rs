@@ -8,6 +8,7 @@
 mod variables;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -39,13 +40,11 @@ const DEFAULT_KEYS: [&str; 6] =
 const RESERVED_KEYS: [&str; 3] = [".receipt.json", ".everbearer.lock", "everbearer_receipt"];
 
 /// What makes a sink's content out of a token: `keys` of the configuration, checked.
-#[derive(Debug)]
 pub struct Templates {
     keys: Box<[Key]>,
     digest: SpecDigest,
 }
 
-#[derive(Debug)]
 struct Key {
     name: Arc<str>,
     /// `None` leaves a default key out.
@@ -93,6 +92,13 @@ impl Templates {
     #[must_use]
     pub fn digest(&self) -> SpecDigest {
         self.digest
+    }
+}
+
+impl fmt::Debug for Templates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Names only: a template may hold a secret that the user wrote into it.
+        f.debug_set().entries(self.keys.iter().map(|key| &key.name)).finish()
     }
 }
 
@@ -154,7 +160,9 @@ fn basic_authorization(username: &SecretText, password: &SecretText) -> SecretTe
 /// The parts in one allocation of the exact size.
 fn joined(parts: &[&str]) -> SecretText {
     let mut whole = String::with_capacity(parts.iter().map(|part| part.len()).sum());
-    parts.iter().for_each(|part| whole.push_str(part));
+    for part in parts {
+        whole.push_str(part);
+    }
     SecretText::new(whole)
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use rustix::fs::{CWD, OFlags};
+use zeroize::Zeroizing;
 
 use super::bounded::{Bounded, LIMIT_SECONDS};
 use super::reading::{Opened, ReadError};
@@ -73,14 +74,17 @@ impl Paths {
 
     /// Both files as they were at one moment; `None` if one of them changed meanwhile.
     fn read_once(&self) -> Result<Option<Fetched>, SourceError> {
-        let id = open(&self.id)?;
-        let secret = open(&self.secret)?;
-        let credentials =
-            ClientCredentials { id: text(&id, &self.id)?, secret: text(&secret, &self.secret)? };
-        // The id's file is still in its place after the secret's was opened: so they were there together.
+        let (id, secret) = (open(&self.id)?, open(&self.secret)?);
+        let (id_bytes, secret_bytes) = (read(&id, &self.id)?, read(&secret, &self.secret)?);
+        // The id's file is still in its place after the secret's was opened: they were there together. Asked before
+        // anything is parsed, for a file that is being written may be empty.
         if !(id.is_still(&self.id) && secret.is_still(&self.secret)) {
             return Ok(None);
         }
+        let credentials = ClientCredentials {
+            id: parse(&id_bytes, &self.id)?,
+            secret: parse(&secret_bytes, &self.secret)?,
+        };
         let version = format!("{},{}", id.version(), secret.version());
         Ok(Some(Fetched { credentials, version: SourceVersion(version.into()), warning: None }))
     }
@@ -95,9 +99,13 @@ fn open(path: &Path) -> Result<Opened, SourceError> {
     Opened::open(CWD, path, OFlags::empty()).map_err(|error| explain(path, error))
 }
 
-fn text(file: &Opened, path: &Path) -> Result<SecretText, SourceError> {
-    let bytes = file.read(LONGEST_CREDENTIAL).map_err(|error| explain(path, error))?;
-    match credential::parse(&bytes) {
+fn read(file: &Opened, path: &Path) -> Result<Zeroizing<Vec<u8>>, SourceError> {
+    file.read(LONGEST_CREDENTIAL).map_err(|error| explain(path, error))
+}
+
+/// A newline at the end is what files end in, so that it is trimmed without a word.
+fn parse(bytes: &[u8], path: &Path) -> Result<SecretText, SourceError> {
+    match credential::parse(bytes) {
         Ok(parsed) => Ok(parsed.text),
         Err(why) => Err(SourceError::Unusable { at: shown(path), why: why.to_owned() }),
     }

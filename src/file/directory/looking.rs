@@ -45,6 +45,10 @@ impl Place {
         let found = match current.delivered {
             Some(Delivered { folder, receipt }) => {
                 let content = self.content(root.as_fd(), folder.as_fd())?;
+                // Of a folder that was replaced and removed while we read, only a part would have been seen.
+                if read_link(root.as_fd(), DATA).as_ref() != Ok(&current.name) {
+                    return Err(SinkError::Conflict);
+                }
                 Some(Found { receipt, content })
             }
             None => None,
