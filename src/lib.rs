@@ -2,9 +2,13 @@
 
 pub mod admin;
 pub mod attempt;
+pub mod basic;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod engine;
+pub mod environment;
+pub mod file;
 pub mod housekeeping;
 pub mod ports;
 pub mod render;
