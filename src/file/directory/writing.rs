@@ -58,7 +58,7 @@ impl Place {
             }
             return Err(error);
         }
-        self.unlink_stale(root, content)?;
+        self.unlink_stale(root, content);
         Ok(Handle::new(name))
     }
 
@@ -211,14 +211,14 @@ impl Place {
         swapped.map_err(|error| self.explain("swapping ..data of", error))
     }
 
-    /// Links of keys that are no longer delivered; they lead nowhere by now.
-    fn unlink_stale(&self, root: BorrowedFd<'_>, content: &Content) -> Result<(), SinkError> {
-        for name in self.names(root)? {
+    /// Links of keys that are no longer delivered. They lead nowhere by now, so that one that stays does no harm, and
+    /// is no reason to call the delivery failed.
+    fn unlink_stale(&self, root: BorrowedFd<'_>, content: &Content) {
+        for name in self.names(root).unwrap_or_default() {
             if links_to_data(root, &name) && content.expose(&name).is_none() {
                 let _ = rustix::fs::unlinkat(root, &*name, AtFlags::empty());
             }
         }
-        Ok(())
     }
 }
 
