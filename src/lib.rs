@@ -4,6 +4,7 @@ pub mod admin;
 pub mod attempt;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod engine;
 pub mod housekeeping;
 pub mod ports;
