@@ -6,6 +6,7 @@ pub mod basic;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod demo;
 pub mod engine;
 pub mod environment;
 pub mod file;

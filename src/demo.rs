@@ -1,0 +1,3 @@
+//! The live demo and its provider emulator.
+
+pub mod emulator;
