@@ -1,8 +1,10 @@
 //! Everbearer keeps a valid bearer token wherever workloads look for one.
 
 pub mod admin;
+pub mod app;
 pub mod attempt;
 pub mod basic;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
@@ -11,6 +13,8 @@ pub mod engine;
 pub mod environment;
 pub mod file;
 pub mod housekeeping;
+pub mod kubernetes;
+pub mod oauth2;
 pub mod ports;
 pub mod render;
 pub mod rotation;
@@ -18,3 +22,4 @@ pub mod secret;
 pub mod status;
 pub mod telemetry;
 pub mod vault;
+pub mod words;

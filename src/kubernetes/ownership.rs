@@ -1,0 +1,67 @@
+//! Whose a Secret is: by label, annotations, and what the API server says of who owns which field.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::ObjectMeta;
+
+use super::MANAGER;
+use crate::ports::SinkError;
+
+pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub(super) const ROTATION: &str = "everbearer.dev/rotation";
+pub(super) const INSTALLATION: &str = "everbearer.dev/installation";
+pub(super) const RECEIPT: &str = "everbearer.dev/receipt";
+pub(super) const EXPIRES_AT: &str = "everbearer.dev/expires-at";
+
+pub(super) enum Owner {
+    Us,
+    /// Somebody else, in words.
+    Other(String),
+}
+
+pub(super) fn owner(secret: &Secret, installation: &str, rotation: &str) -> Owner {
+    let label = text(secret.metadata.labels.as_ref(), MANAGED_BY);
+    let their_rotation = text(secret.metadata.annotations.as_ref(), ROTATION);
+    let their_installation = text(secret.metadata.annotations.as_ref(), INSTALLATION);
+    if label != Some(MANAGER) {
+        let by = label.map(|label| format!(", managed by {label}")).unwrap_or_default();
+        return Owner::Other(format!("it was not made by Everbearer{by}"));
+    }
+    match (their_installation, their_rotation) {
+        (Some(theirs), _) if theirs != installation => {
+            Owner::Other(format!("it belongs to the installation {theirs}, this is {installation}"))
+        }
+        (_, Some(theirs)) if theirs != rotation => {
+            Owner::Other(format!("it belongs to the rotation {theirs}"))
+        }
+        (Some(_), Some(_)) => Owner::Us,
+        _ => Owner::Other("it has our label, but not our annotations".into()),
+    }
+}
+
+/// A Secret of another installation or rotation is never taken over, `adopt` or not.
+pub(super) fn refused(at: &str, why: String) -> SinkError {
+    let advice = "take another name, delete it, or set adopt: true";
+    SinkError::Refused { why: format!("{at}: {why}"), advice: advice.into() }
+}
+
+fn text<'a>(map: Option<&'a BTreeMap<String, String>>, key: &str) -> Option<&'a str> {
+    map?.get(key).map(String::as_str)
+}
+
+/// Keys of `data` that we applied and nobody has changed since.
+pub(super) fn our_data_keys(metadata: &ObjectMeta) -> Vec<String> {
+    let managed = metadata.managed_fields.iter().flatten();
+    let ours = managed.filter(|entry| entry.manager.as_deref() == Some(MANAGER));
+    ours.filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:data")?.as_object())
+        .flat_map(|fields| fields.keys().filter_map(|key| Some(key.strip_prefix("f:")?.to_owned())))
+        .collect()
+}
+
+/// Another manager owns something in an object that we took for new.
+pub(super) fn other_manager(secret: &Secret) -> Option<&str> {
+    let managers =
+        secret.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
+    managers.into_iter().find(|manager| *manager != MANAGER)
+}
