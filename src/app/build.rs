@@ -34,8 +34,6 @@ pub enum BuildError {
     Vault(#[from] VaultError),
     #[error("rotation {rotation}: {error}")]
     Templates { rotation: String, error: RenderError },
-    #[error("issuer {issuer}: {why}")]
-    Issuer { issuer: Arc<str>, why: String },
 }
 
 /// Builds rotations of one configuration; equal sources, issuers and neighbours are shared.
@@ -63,7 +61,7 @@ impl<'a> Builder<'a> {
     pub fn setup(&mut self, rotation: &RotationSpec) -> Result<Setup, BuildError> {
         let templates = Templates::new(&rotation.keys)
             .map_err(|error| BuildError::Templates { rotation: rotation.name.to_string(), error })?;
-        let issuer = self.issuer(&rotation.issuer)?;
+        let issuer = self.issuer(&rotation.issuer);
         let spec = &self.config.issuers[&rotation.issuer];
         let sinks =
             rotation.sinks.iter().filter_map(|sink| self.sink(rotation, sink, issuer.is_basic)).collect();
@@ -80,23 +78,20 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn issuer(&mut self, name: &Arc<str>) -> Result<IssuerPort, BuildError> {
+    fn issuer(&mut self, name: &Arc<str>) -> IssuerPort {
         if let Some(issuer) = self.issuers.get(name) {
-            return Ok(issuer.clone());
+            return issuer.clone();
         }
-        let (port, is_basic, max_concurrent): (Arc<dyn Issuer>, bool, usize) = match &self.config.issuers
-            [name]
-        {
-            IssuerSpec::Basic => (Arc::new(BasicIssuer), true, 64),
-            IssuerSpec::OAuth2(spec) => {
-                let endpoint = TokenEndpoint::new(name.clone(), spec)
-                    .map_err(|error| BuildError::Issuer { issuer: name.clone(), why: error.to_string() })?;
-                (Arc::new(endpoint), false, spec.max_concurrent)
-            }
-        };
+        let (port, is_basic, max_concurrent): (Arc<dyn Issuer>, bool, usize) =
+            match &self.config.issuers[name] {
+                IssuerSpec::Basic => (Arc::new(BasicIssuer), true, 64),
+                IssuerSpec::OAuth2(spec) => {
+                    (Arc::new(TokenEndpoint::new(name.clone(), spec)), false, spec.max_concurrent)
+                }
+            };
         let issuer = IssuerPort { name: name.clone(), port, is_basic, max_concurrent };
         self.issuers.insert(name.clone(), issuer.clone());
-        Ok(issuer)
+        issuer
     }
 
     fn source(&mut self, spec: &SourceSpec) -> Arc<SharedSource> {
