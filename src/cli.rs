@@ -3,6 +3,8 @@
 //! What a command was asked for goes to stdout; logs, progress and diagnostics go to stderr. Exit codes: 0 done, 1
 //! failed at run time, 2 the configuration or the arguments are wrong.
 
+#![allow(clippy::doc_markdown)] // clap shows these texts as they are
+
 mod client;
 mod logging;
 mod output;

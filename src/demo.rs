@@ -101,9 +101,9 @@ async fn providers(outage: Option<Duration>) -> anyhow::Result<Vec<Emulator>> {
 }
 
 async fn daemon(folder: &Path, providers: &[Emulator]) -> anyhow::Result<Daemon> {
-    let (id, secret) = (folder.join("client_id"), folder.join("client_secret"));
-    std::fs::write(&id, "demo-client\n")?;
-    std::fs::write(&secret, "demo-client-secret\n")?;
+    std::fs::write(folder.join("client_id"), "demo-client\n")?;
+    std::fs::write(folder.join("client_secret"), "demo-client-secret\n")?;
+    let folder = folder.display();
     let mut text = String::from("issuers:\n");
     for ((name, _), provider) in ROTATIONS.iter().zip(providers) {
         let url = provider.token_url();
@@ -111,10 +111,12 @@ async fn daemon(folder: &Path, providers: &[Emulator]) -> anyhow::Result<Daemon>
     }
     text += "rotations:\n";
     for (name, _) in ROTATIONS {
-        let sink = folder.join("sinks").join(name);
         text += &format!(
-            "  - name: {name}\n    issuer: {name}\n    source: {{files: {{clientId: {id:?}, clientSecret: {secret:?}}}}}\n    \
-             sinks: [{{directory: {{path: {sink:?}}}}}]\n"
+            "  - name: {name}
+    issuer: {name}
+    source: {{files: {{clientId: '{folder}/client_id', clientSecret: '{folder}/client_secret'}}}}
+    sinks: [{{directory: {{path: '{folder}/sinks/{name}'}}}}]
+"
         );
     }
     let file = File { name: "demo.yaml".into(), text };

@@ -144,14 +144,11 @@ async fn read_body(mut response: Response) -> Result<Zeroizing<Vec<u8>>, IssuerE
 
 /// Whether the request may have reached the endpoint decides whether it may have minted.
 fn transport(error: &reqwest::Error) -> IssuerError {
-    let chain = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    let tls = chain.filter_map(|error| error.downcast_ref::<rustls::Error>()).next();
-    let io_tls = std::iter::successors(std::error::Error::source(error), |error| error.source())
-        .filter_map(|error| {
-            error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()
-        })
-        .next();
-    if let Some(tls) = tls.or(io_tls)
+    let tls = causes(error).find_map(|cause| {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause.downcast_ref::<rustls::Error>().or(inner.and_then(|inner| inner.downcast_ref()))
+    });
+    if let Some(tls) = tls
         && error.is_connect()
     {
         return IssuerError::Tls { why: tls.to_string() };
@@ -166,9 +163,10 @@ fn transport(error: &reqwest::Error) -> IssuerError {
 
 /// What the operating system said, which names no URL.
 fn root_cause(error: &reqwest::Error) -> String {
-    let last = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
-    match last.and_then(|last| last.downcast_ref::<std::io::Error>()) {
-        Some(io) => format!(": {io}"),
-        None => String::new(),
-    }
+    let last = causes(error).last().and_then(|last| last.downcast_ref::<std::io::Error>());
+    last.map(|io| format!(": {io}")).unwrap_or_default()
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
 }

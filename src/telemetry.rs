@@ -218,7 +218,7 @@ impl Telemetry {
                 increment(&self.source_fetches, &[kind, if error.is_none() { "success" } else { "error" }]);
             }
             Event::TokenRequested { issuer, took, error, .. } => {
-                if let Some(outcome) = error.map_or(Some("success"), |error| error.outcome()) {
+                if let Some(outcome) = error.map_or(Some("success"), IssuerError::outcome) {
                     increment(&self.token_requests, &[issuer, outcome]);
                     if let Ok(histogram) = self.token_request_duration.get_metric_with_label_values(&[issuer])
                     {
@@ -272,7 +272,7 @@ fn log(event: &Event<'_>) {
             match error {
                 None => debug!(event = "TokenIssued", %rotation, issuer, ms),
                 Some(error) => {
-                    debug!(event = "TokenRequestFailed", %rotation, issuer, ms, code = error.code())
+                    debug!(event = "TokenRequestFailed", %rotation, issuer, ms, code = error.code());
                 }
             }
         }

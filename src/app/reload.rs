@@ -89,8 +89,8 @@ impl FileWatch {
         for path in paths {
             let folder = if path.is_dir() { path.as_path() } else { path.parent().unwrap_or(Path::new(".")) };
             let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-            let watched = watcher.as_mut().map(|watcher| watcher.watch(folder, RecursiveMode::NonRecursive));
-            if let Some(Err(error)) = watched {
+            let result = watcher.as_mut().map(|watcher| watcher.watch(folder, RecursiveMode::NonRecursive));
+            if let Some(Err(error)) = result {
                 tracing::debug!(event = "WatchFailed", folder = %folder.display(), error = %error.kind_word());
             }
         }

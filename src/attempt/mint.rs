@@ -18,7 +18,7 @@ use crate::rotation::{MintedToken, Reading, SinkName, UnitInterval, Validity};
 use crate::telemetry::Event;
 
 /// The last resort against an adapter that hangs; issuers have a timeout of their own, 30 s by default.
-const MINT_TIMEOUT: Duration = Duration::from_mins(10);
+const MINT_TIMEOUT: Duration = Duration::from_secs(600);
 /// Between the rejection of a credential and the try with a changed one.
 const BEFORE_SECOND_REQUEST: SignedDuration = SignedDuration::from_secs(1);
 
@@ -51,8 +51,8 @@ pub async fn mint(setup: &Setup, order: MintOrder, context: &Context) -> Finishe
             return failed(error.kind(), error.maybe_minted(), Some(known.fingerprint), reports, problem);
         }
     };
-    let content = match setup.templates.render(&setup.name, &minted) {
-        Ok(content) => content,
+    let rendered = match setup.templates.render(&setup.name, &minted) {
+        Ok(rendered) => rendered,
         Err(error) => {
             let problem = Problem::new("render", &error, context.clock.read().wall);
             return failed(error.kind(), true, Some(known.fingerprint), reports, problem);
@@ -64,7 +64,7 @@ pub async fn mint(setup: &Setup, order: MintOrder, context: &Context) -> Finishe
     };
     let key =
         setup.receipt_key.clone().or_else(|| Some(known.key.clone())).filter(|_| !setup.issuer.is_basic);
-    let token = Arc::new(Token { content, receipt, key, credentials: Some(known.fingerprint) });
+    let token = Arc::new(Token { content: rendered, receipt, key, credentials: Some(known.fingerprint) });
     reports.extend(deliver_to(setup, &token, handles, context).await);
     let held = Held::minted(&token.receipt, known.fingerprint, asked);
     Finished {

@@ -37,7 +37,7 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration =
         text.parse().map_err(|_| "a span such as 30s or 2m is wanted".to_owned())?;
     match Duration::try_from(span) {
-        Ok(span) if !span.is_zero() && span <= Duration::from_hours(24 * 365) => Ok(span),
+        Ok(span) if !span.is_zero() && span <= Duration::from_secs(365 * 86_400) => Ok(span),
         _ => Err("a span from above 0 to a year is wanted".into()),
     }
 }

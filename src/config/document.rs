@@ -4,6 +4,8 @@
 //! Every field is optional here, also where the schema requires it: what the check of the structure has reported is
 //! left out before the document is read, and what is there is checked for its meaning all the same.
 
+#![allow(clippy::doc_markdown)] // the schema shows these texts as they are
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -43,7 +45,7 @@ document! {
     }
 
     Vault {
-        /// Base URL, such as https://vault.example:8200. Default: the environment variable VAULT_ADDR.
+        /// Base URL, such as <https://vault.example:8200>. Default: the environment variable VAULT_ADDR.
         address: String,
         namespace: String,
         /// PEM file with the certificate authority of the server.

@@ -108,7 +108,7 @@ pub(super) fn check(
                 defaults: &rotation_defaults,
                 has_vault: document.vault.is_some(),
             };
-            rotation::check(&mut report, &at, rotation, &context).map(|spec| (at, spec))
+            rotation::check(&mut report, &at, &rotation, &context).map(|spec| (at, spec))
         })
         .collect();
     names_are_unique(&mut report, &rotations);

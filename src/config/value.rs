@@ -41,7 +41,7 @@ pub(super) fn share(text: &str, least: f64, most: f64) -> Result<f64, String> {
     match number {
         Some(number) if (least..=most).contains(&number) => Ok(number / 100.0),
         Some(_) => Err(format!("a share from {least}% to {most}% is wanted here")),
-        None => Err(format!("a share such as {}% is wanted here", (least + most) / 2.0)),
+        None => Err(format!("a share such as {}% is wanted here", f64::midpoint(least, most))),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::status::RotationStatus;
 use crate::words::span;
 
 /// Cells of a bar.
-const BAR: usize = 24;
+const BAR: u8 = 24;
 
 /// Everything that one picture shows.
 pub struct Picture {
@@ -156,10 +156,10 @@ fn life(row: &RotationStatus, now: Timestamp, style: Style) -> Vec<Span<'static>
     let left = expires_at.duration_since(now);
     let share = (left.as_secs_f64() / expires_at.duration_since(issued_at).as_secs_f64()).clamp(0.0, 1.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 8 × BAR")]
-    let eighths = (share * BAR as f64 * 8.0).round() as usize;
+    let eighths = (share * f64::from(BAR) * 8.0).round() as usize;
     let part = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
     let filled = format!("{}{part}", "█".repeat(eighths / 8));
-    let empty = "·".repeat(BAR.saturating_sub(filled.chars().count()));
+    let empty = "·".repeat(usize::from(BAR).saturating_sub(filled.chars().count()));
     let words = if left.is_positive() { format!(" {}", span(left)) } else { " ended".into() };
     vec![Span::styled(filled, style), Span::styled(empty, Style::new().fg(Color::DarkGray)), Span::raw(words)]
 }

@@ -87,7 +87,7 @@ impl Live {
                 self.last_success_at = Some(now.wall);
             }
             Outcome::Minted { .. } | Outcome::Delivered { .. } | Outcome::MintFailed { .. } => {
-                self.failed += 1
+                self.failed += 1;
             }
         }
         match outcome {

@@ -41,7 +41,7 @@ pub(super) fn owner(secret: &Secret, installation: &str, rotation: &str) -> Owne
 }
 
 /// A Secret of another installation or rotation is never taken over, `adopt` or not.
-pub(super) fn refused(at: &str, why: String) -> SinkError {
+pub(super) fn refused(at: &str, why: &str) -> SinkError {
     let advice = "take another name, delete it, or set adopt: true";
     SinkError::Refused { why: format!("{at}: {why}"), advice: advice.into() }
 }

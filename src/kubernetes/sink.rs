@@ -65,7 +65,7 @@ impl SecretSink {
         };
         let handle = self.handle(&secret)?;
         match owner(&secret, &self.installation, self.rotation.as_str()) {
-            Owner::Other(why) if !self.spec.adopt => return Err(refused(&self.at(), why)),
+            Owner::Other(why) if !self.spec.adopt => return Err(refused(&self.at(), &why)),
             Owner::Other(_) => {
                 self.fits(&secret)?;
                 return Ok(Observed { handle, found: None });
@@ -132,7 +132,7 @@ impl SecretSink {
         {
             let why = format!("it appeared while we looked, made by {other}");
             self.undo(&secret).await?;
-            return Err(refused(&self.at(), why));
+            return Err(refused(&self.at(), &why));
         }
         self.handle(&secret)
     }

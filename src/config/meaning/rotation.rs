@@ -48,7 +48,7 @@ fn jitter(text: &str) -> Result<f64, String> {
 pub(super) fn check(
     report: &mut Report<'_>,
     at: &Path,
-    rotation: document::Rotation,
+    rotation: &document::Rotation,
     context: &Context<'_>,
 ) -> Option<RotationSpec> {
     let name = rotation.name.as_deref().and_then(|text| {
@@ -68,7 +68,7 @@ pub(super) fn check(
         report.mistake(&at.key("issuer"), format!("there is no issuer {issuer}"), help);
     }
     let is_basic = issuer_spec == Some(&IssuerSpec::Basic);
-    let lead = lead(report, at, &rotation, context.defaults);
+    let lead = lead(report, at, rotation, context.defaults);
     let jitter = report.read(&at.key("jitter"), rotation.jitter.as_deref(), context.defaults.jitter, jitter);
     let schedule =
         rotation.schedule.as_ref().and_then(|schedule| cron_line(report, &at.key("schedule"), schedule));

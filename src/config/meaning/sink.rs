@@ -109,7 +109,7 @@ fn vault_kv(report: &mut Report<'_>, at: &Path, kv: &VaultKv) -> Option<VaultKvS
 
 fn directory(report: &mut Report<'_>, at: &Path, directory: &Directory) -> Option<DirectorySpec> {
     let path = normal(directory.path.as_deref()?);
-    if path.as_os_str().is_empty() || path == PathBuf::from("/") {
+    if path.as_os_str().is_empty() || path.parent().is_none() {
         report.mistake(&at.key("path"), "a folder of its own is wanted here", None);
     }
     let mode = report.read(&at.key("mode"), directory.mode.as_deref(), 0o440, value::mode);

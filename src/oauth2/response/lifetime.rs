@@ -25,8 +25,8 @@ pub(super) fn of(
     }
     let claim = |name: &str| claims.and_then(|claims| claims.get(name)).and_then(seconds);
     let by_claims = claim("exp").zip(claim("iat")).map(|(exp, iat)| exp - iat);
-    let by_date = claim("exp").zip(date).map(|(exp, date)| exp - date.as_second() as f64);
-    let witnesses = by_claims.into_iter().chain(by_date).filter_map(span).filter(|span| span.is_positive());
+    let by_date = claim("exp").zip(date).map(|(exp, date)| exp - date.as_duration().as_secs_f64());
+    let witnesses = by_claims.into_iter().chain(by_date).filter_map(span).filter(SignedDuration::is_positive);
     Ok(told.into_iter().chain(witnesses).min())
 }
 

@@ -130,10 +130,12 @@ impl Issuer for Shared<FakeProvider> {
     }
 }
 
+type Pairs = Vec<(String, Vec<u8>)>;
+
 #[derive(Default)]
 pub(crate) struct Store {
     pub(crate) version: u64,
-    pub(crate) held: Option<(Receipt, Vec<(String, Vec<u8>)>)>,
+    pub(crate) held: Option<(Receipt, Pairs)>,
     pub(crate) broken: bool,
     /// When which token was written.
     pub(crate) writes: Vec<(Timestamp, String)>,
@@ -148,14 +150,6 @@ pub(crate) struct FakeSink {
 impl FakeSink {
     pub(crate) fn new(clock: Arc<VirtualClock>) -> Arc<Self> {
         Arc::new(Self { clock, store: Mutex::default() })
-    }
-
-    pub(crate) fn generation(&self) -> u64 {
-        self.store.lock().unwrap().held.as_ref().map_or(0, |(receipt, _)| receipt.generation)
-    }
-
-    pub(crate) fn token(&self) -> Option<String> {
-        self.store.lock().unwrap().writes.last().map(|(_, token)| token.clone())
     }
 }
 
