@@ -40,7 +40,7 @@ fn from_status(status: &Status, at: &str) -> SinkError {
         404 => SinkError::Unfit { why: format!("the namespace of {at} does not exist; create it") },
         409 if has_cause(status, "FieldManagerConflict") => SinkError::Refused {
             why: format!("{at} has been made by somebody else"),
-            advice: "take another name, delete it, or set adopt: true".into(),
+            advice: "Take another name, delete it, or set adopt: true".into(),
         },
         409 => SinkError::Conflict,
         413 => SinkError::Unfit { why: format!("{at} is too large for the API server") },

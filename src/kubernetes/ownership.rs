@@ -16,6 +16,8 @@ pub(super) const EXPIRES_AT: &str = "everbearer.dev/expires-at";
 
 pub(super) enum Owner {
     Us,
+    /// Another rotation or installation of Everbearer: never taken over, or the two would fight for ever.
+    Rival(String),
     /// Somebody else, in words.
     Other(String),
 }
@@ -30,19 +32,23 @@ pub(super) fn owner(secret: &Secret, installation: &str, rotation: &str) -> Owne
     }
     match (their_installation, their_rotation) {
         (Some(theirs), _) if theirs != installation => {
-            Owner::Other(format!("it belongs to the installation {theirs}, this is {installation}"))
+            Owner::Rival(format!("it belongs to the installation {theirs}, this is {installation}"))
         }
         (_, Some(theirs)) if theirs != rotation => {
-            Owner::Other(format!("it belongs to the rotation {theirs}"))
+            Owner::Rival(format!("it belongs to the rotation {theirs}"))
         }
         (Some(_), Some(_)) => Owner::Us,
         _ => Owner::Other("it has our label, but not our annotations".into()),
     }
 }
 
-/// A Secret of another installation or rotation is never taken over, `adopt` or not.
 pub(super) fn refused(at: &str, why: &str) -> SinkError {
-    let advice = "take another name, delete it, or set adopt: true";
+    let advice = "Take another name, delete it, or set adopt: true";
+    SinkError::Refused { why: format!("{at}: {why}"), advice: advice.into() }
+}
+
+pub(super) fn refused_rival(at: &str, why: &str) -> SinkError {
+    let advice = "Take another name, or delete it once nobody writes it any more";
     SinkError::Refused { why: format!("{at}: {why}"), advice: advice.into() }
 }
 

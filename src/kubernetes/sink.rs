@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::translate;
 use super::ownership::{EXPIRES_AT, INSTALLATION, MANAGED_BY, Owner, RECEIPT, ROTATION};
-use super::ownership::{other_manager, our_data_keys, owner, refused};
+use super::ownership::{other_manager, our_data_keys, owner, refused, refused_rival};
 use super::{LazyClient, MANAGER};
 use crate::config::spec::KubernetesSecretSpec;
 use crate::ports::{Found, Handle, Observed, Sink, SinkError};
@@ -65,6 +65,7 @@ impl SecretSink {
         };
         let handle = self.handle(&secret)?;
         match owner(&secret, &self.installation, self.rotation.as_str()) {
+            Owner::Rival(why) => return Err(refused_rival(&self.at(), &why)),
             Owner::Other(why) if !self.spec.adopt => return Err(refused(&self.at(), &why)),
             Owner::Other(_) => {
                 self.fits(&secret)?;
