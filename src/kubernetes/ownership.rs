@@ -58,10 +58,3 @@ pub(super) fn our_data_keys(metadata: &ObjectMeta) -> Vec<String> {
         .flat_map(|fields| fields.keys().filter_map(|key| Some(key.strip_prefix("f:")?.to_owned())))
         .collect()
 }
-
-/// Another manager owns something in an object that we took for new.
-pub(super) fn other_manager(secret: &Secret) -> Option<&str> {
-    let managers =
-        secret.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
-    managers.into_iter().find(|manager| *manager != MANAGER)
-}

@@ -140,8 +140,13 @@ fn told(error: &(impl std::error::Error + ?Sized)) -> String {
 
 /// Field managers of an object, each once.
 fn managers(secret: &Secret) -> Vec<&str> {
-    let mut names: Vec<&str> =
-        secret.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref()).collect();
+    let mut names: Vec<&str> = secret
+        .metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter_map(|entry| entry.manager.as_deref())
+        .collect();
     names.dedup();
     names
 }

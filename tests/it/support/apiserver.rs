@@ -104,7 +104,11 @@ impl ApiServer {
             }
             std::thread::sleep(POLL);
         }
-        panic!("the API server was not ready after {:?}; see {}", POLL * POLLS_UNTIL_READY, self.folder.display())
+        panic!(
+            "the API server was not ready after {:?}; see {}",
+            POLL * POLLS_UNTIL_READY,
+            self.folder.display()
+        )
     }
 
     async fn is_ready(&self) -> bool {
@@ -204,7 +208,8 @@ fn command(folder: &Path, name: &str) -> Command {
 }
 
 fn program(name: &str) -> PathBuf {
-    let folder = std::env::var_os("KUBEBUILDER_ASSETS").map_or_else(|| super::parts().join("bin"), PathBuf::from);
+    let folder =
+        std::env::var_os("KUBEBUILDER_ASSETS").map_or_else(|| super::parts().join("bin"), PathBuf::from);
     let program = folder.join(name);
     assert!(
         program.exists(),
