@@ -121,8 +121,8 @@ fn fields(status: &Status) -> String {
     if fields.is_empty() { status.reason.clone() } else { format!("invalid {}", fields.join(", ")) }
 }
 
-/// A message about rights names users, verbs and objects, and nothing that we sent.
-fn words(message: &str) -> String {
+/// One line of bounded length, of text that holds nothing that we sent.
+pub(super) fn words(message: &str) -> String {
     message.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::core::ObjectMeta;
 
 use super::MANAGER;
+use super::error::words;
 use crate::ports::SinkError;
 
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -30,17 +31,19 @@ pub(super) fn owner(secret: &Secret, installation: &str, rotation: &str) -> Owne
     }
     match (their_installation, their_rotation) {
         (Some(theirs), _) if theirs != installation => {
+            let theirs = words(theirs);
             Owner::Other(format!("it belongs to the installation {theirs}, this is {installation}"))
         }
         (_, Some(theirs)) if theirs != rotation => {
-            Owner::Other(format!("it belongs to the rotation {theirs}"))
+            let theirs = words(theirs);
+            Owner::Other(format!("it belongs to the rotation {theirs}, this is {rotation}"))
         }
         (Some(_), Some(_)) => Owner::Us,
         _ => Owner::Other("it has our label, but not our annotations".into()),
     }
 }
 
-/// A Secret of another installation or rotation is never taken over, `adopt` or not.
+/// Without `adopt`, nothing that is somebody else's is taken over, another installation's or rotation's included.
 pub(super) fn refused(at: &str, why: String) -> SinkError {
     let advice = "take another name, delete it, or set adopt: true";
     SinkError::Refused { why: format!("{at}: {why}"), advice: advice.into() }

@@ -1,6 +1,8 @@
 //! Secrets as sinks, against a real kube-apiserver.
 
 mod delivery;
+mod failure;
+mod ownership;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
