@@ -44,7 +44,7 @@ pub(super) fn owner(secret: &Secret, installation: &str, rotation: &str) -> Owne
 }
 
 /// Without `adopt`, nothing that is somebody else's is taken over, another installation's or rotation's included.
-pub(super) fn refused(at: &str, why: String) -> SinkError {
+pub(super) fn refused(at: &str, why: &str) -> SinkError {
     let advice = "take another name, delete it, or set adopt: true";
     SinkError::Refused { why: format!("{at}: {why}"), advice: advice.into() }
 }

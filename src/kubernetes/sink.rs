@@ -68,7 +68,7 @@ impl SecretSink {
         };
         let handle = self.handle(&secret)?;
         match owner(&secret, &self.installation, self.rotation.as_str()) {
-            Owner::Other(why) if !self.spec.adopt => return Err(refused(&self.at(), why)),
+            Owner::Other(why) if !self.spec.adopt => return Err(refused(&self.at(), &why)),
             Owner::Other(_) => {
                 self.fits(&secret)?;
                 return Ok(Observed { handle, found: None });

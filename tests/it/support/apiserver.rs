@@ -42,19 +42,28 @@ impl ApiServer {
     }
 
     fn start() -> Self {
+        let programs = ["etcd", "kube-apiserver"].map(program);
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // Another process may take a free port before the servers do.
         for attempt in 0..3 {
             let (started, starting) = mpsc::channel();
             // The death signal fires when the *thread* that spawned a server ends, so this one never does.
+            let programs = programs.clone();
             std::thread::spawn(move || {
                 let folder = fresh_folder(attempt);
                 let [client, peer, secure] = free_ports();
-                let mut servers = [etcd(&folder, client, peer), kube_apiserver(&folder, client, secure)];
+                let [etcd, apiserver] = programs.map(|program| command(&folder, &program));
+                let mut servers = [
+                    start_etcd(etcd, &folder, client, peer),
+                    start_apiserver(apiserver, &folder, client, secure),
+                ];
                 let server = Self { address: format!("https://127.0.0.1:{secure}"), folder };
-                let serves = server.wait_until_ready(&mut servers);
-                let _ = started.send(serves.then_some(server));
-                while serves {
+                if !server.wait_until_ready(&mut servers) {
+                    let _ = started.send(None);
+                    return;
+                }
+                let _ = started.send(Some(server));
+                loop {
                     std::thread::park();
                 }
             });
@@ -93,7 +102,9 @@ impl ApiServer {
         let mut told = false;
         for _ in 0..POLLS_UNTIL_READY {
             if servers.iter_mut().any(|server| server.try_wait().is_ok_and(|exit| exit.is_some())) {
-                servers.iter_mut().for_each(|server| drop((server.kill(), server.wait())));
+                for server in servers {
+                    let _ = (server.kill(), server.wait());
+                }
                 return false;
             }
             if !told {
@@ -164,9 +175,8 @@ fn free_ports() -> [u16; 3] {
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 
-fn etcd(folder: &Path, client: u16, peer: u16) -> Child {
+fn start_etcd(mut command: Command, folder: &Path, client: u16, peer: u16) -> Child {
     let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
-    let mut command = command(folder, "etcd");
     command.arg("--data-dir").arg(folder.join("etcd")).args(["--unsafe-no-fsync", "--log-level", "warn"]);
     command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
     command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
@@ -174,8 +184,7 @@ fn etcd(folder: &Path, client: u16, peer: u16) -> Child {
     command.spawn().expect("setpriv (util-linux) starts etcd")
 }
 
-fn kube_apiserver(folder: &Path, etcd: u16, secure: u16) -> Child {
-    let mut command = command(folder, "kube-apiserver");
+fn start_apiserver(mut command: Command, folder: &Path, etcd: u16, secure: u16) -> Child {
     command
         .args(["--etcd-servers", &format!("http://127.0.0.1:{etcd}")])
         .arg("--cert-dir")
@@ -194,12 +203,13 @@ fn kube_apiserver(folder: &Path, etcd: u16, secure: u16) -> Child {
     command.spawn().expect("setpriv (util-linux) starts kube-apiserver")
 }
 
-fn command(folder: &Path, name: &str) -> Command {
-    let log = fs::File::create(folder.join(format!("{name}.log"))).unwrap();
+fn command(folder: &Path, program: &Path) -> Command {
+    let log = folder.join(program.file_name().unwrap()).with_extension("log");
+    let log = fs::File::create(log).unwrap();
     let mut command = Command::new("setpriv");
     command
         .args(["--pdeathsig", "KILL", "--"])
-        .arg(program(name))
+        .arg(program)
         .env_clear() // no ETCD_* of whoever runs the tests
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
