@@ -105,8 +105,10 @@ fn denier(message: &str) -> Option<String> {
     known.then(|| format!("denied by {}", words(by)))
 }
 
+/// What follows `secrets "voice-token" is forbidden: `; a webhook's message does not begin so.
 fn reason_of_forbidden(message: &str) -> &str {
-    message.split_once(" is forbidden: ").map_or(message, |(_, reason)| reason)
+    let reason = message.strip_prefix("secrets ").and_then(|rest| rest.split_once(" is forbidden: "));
+    reason.map_or(message, |(_, reason)| reason)
 }
 
 fn has_cause(status: &Status, reason: &str) -> bool {

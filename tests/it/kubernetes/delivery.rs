@@ -184,3 +184,30 @@ async fn a_secret_of_ours_that_appears_in_between_is_not_written_over() {
     assert!(matches!(error, SinkError::Conflict), "{}", told(&error));
     assert_eq!(cluster.sink().observe().await.unwrap().handle, newer);
 }
+
+#[tokio::test]
+async fn of_several_first_deliveries_and_of_several_next_ones_one_succeeds() {
+    let cluster = Cluster::new().await;
+    let mut handle = absent();
+    for round in 1..=2 {
+        let writers = (0..8).map(|i| {
+            let (sink, handle) = (cluster.sink(), handle.clone());
+            async move {
+                let content = content(&format!("token {round} {i}"));
+                let delivered = sink.deliver(&handle, &content, &receipt(round, &content)).await;
+                delivered.map(|handle| (handle, content))
+            }
+        });
+        let mut won = None;
+        for outcome in futures::future::join_all(writers).await {
+            match outcome {
+                Ok(winner) => assert!(won.replace(winner).is_none(), "two writers of one state succeed"),
+                Err(error) => assert!(matches!(error, SinkError::Conflict), "{}", told(&error)),
+            }
+        }
+        let (written, content) = won.expect("one succeeds");
+        let seen = cluster.sink().observe().await.unwrap();
+        assert_eq!((&seen.handle, seen.found.unwrap().content), (&written, content));
+        handle = written;
+    }
+}
