@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::core::ObjectMeta;
 
 use super::MANAGER;
+use super::error::words;
 use crate::ports::SinkError;
 
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -32,23 +33,26 @@ pub(super) fn owner(secret: &Secret, installation: &str, rotation: &str) -> Owne
     }
     match (their_installation, their_rotation) {
         (Some(theirs), _) if theirs != installation => {
+            let theirs = words(theirs);
             Owner::Rival(format!("it belongs to the installation {theirs}, this is {installation}"))
         }
         (_, Some(theirs)) if theirs != rotation => {
-            Owner::Rival(format!("it belongs to the rotation {theirs}"))
+            let theirs = words(theirs);
+            Owner::Rival(format!("it belongs to the rotation {theirs}, this is {rotation}"))
         }
         (Some(_), Some(_)) => Owner::Us,
         _ => Owner::Other("it has our label, but not our annotations".into()),
     }
 }
 
-pub(super) fn refused(at: &str, why: &str) -> SinkError {
-    let advice = "Take another name, delete it, or set adopt: true";
+pub(super) fn refused_rival(at: &str, why: &str) -> SinkError {
+    let advice = "Take another name, or delete it once nobody writes it any more";
     SinkError::Refused { why: format!("{at}: {why}"), advice: advice.into() }
 }
 
-pub(super) fn refused_rival(at: &str, why: &str) -> SinkError {
-    let advice = "Take another name, or delete it once nobody writes it any more";
+/// Without `adopt`, nothing that is somebody else's is taken over.
+pub(super) fn refused(at: &str, why: &str) -> SinkError {
+    let advice = "Take another name, delete it, or set adopt: true";
     SinkError::Refused { why: format!("{at}: {why}"), advice: advice.into() }
 }
 
@@ -63,11 +67,4 @@ pub(super) fn our_data_keys(metadata: &ObjectMeta) -> Vec<String> {
     ours.filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:data")?.as_object())
         .flat_map(|fields| fields.keys().filter_map(|key| Some(key.strip_prefix("f:")?.to_owned())))
         .collect()
-}
-
-/// Another manager owns something in an object that we took for new.
-pub(super) fn other_manager(secret: &Secret) -> Option<&str> {
-    let managers =
-        secret.metadata.managed_fields.iter().flatten().filter_map(|entry| entry.manager.as_deref());
-    managers.into_iter().find(|manager| *manager != MANAGER)
 }

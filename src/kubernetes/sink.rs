@@ -1,7 +1,7 @@
 //! A Secret as a sink.
 //!
-//! Every write is a server-side apply. The first contact is made without force, and undone if the answer shows that
-//! the object was somebody else's; every later one names uid and resourceVersion, so that a late write is refused.
+//! Every write is a server-side apply that names what it replaces: uid and resourceVersion of a Secret that was
+//! seen, or that there is none. A late write is refused, and what appears in between is never touched.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
-use super::error::translate;
+use super::error::Failure;
 use super::ownership::{EXPIRES_AT, INSTALLATION, MANAGED_BY, Owner, RECEIPT, ROTATION};
-use super::ownership::{other_manager, our_data_keys, owner, refused, refused_rival};
+use super::ownership::{our_data_keys, owner, refused, refused_rival};
 use super::{LazyClient, MANAGER};
 use crate::config::spec::KubernetesSecretSpec;
 use crate::ports::{Found, Handle, Observed, Sink, SinkError};
@@ -30,6 +30,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(4);
 const LARGEST_SECRET: usize = 1024 * 1024;
 /// The handle of a Secret that does not exist.
 const ABSENT: &str = "absent";
+/// An apply that names this version makes a Secret or is a conflict: etcd writes its first object as version 2.
+const VERSION_OF_NONE: &str = "1";
 
 pub struct SecretSink {
     client: Arc<LazyClient>,
@@ -59,7 +61,8 @@ impl SecretSink {
 
     async fn look(&self) -> Result<Observed, SinkError> {
         let api = self.api().await?;
-        let secret = within(READ_TIMEOUT, api.get_opt(&self.spec.name), &self.at()).await?;
+        let secret = within(READ_TIMEOUT, api.get_opt(&self.spec.name)).await;
+        let secret = secret.map_err(|failure| failure.told(&self.at()))?;
         let Some(secret) = secret else {
             return Ok(Observed { handle: Handle::new(ABSENT), found: None });
         };
@@ -108,13 +111,14 @@ impl SecretSink {
         }
     }
 
-    async fn apply(&self, against: &Handle, body: &Value, dry_run: bool) -> Result<Secret, SinkError> {
+    async fn apply(&self, against: &Handle, body: &Value, dry_run: bool) -> Result<Secret, Failure> {
         let api = self.api().await?;
         let known = against.0.split_once('/');
         let mut body = body.clone();
-        if let Some((uid, version)) = known {
+        let version = known.map_or(VERSION_OF_NONE, |(_, version)| version);
+        body["metadata"]["resourceVersion"] = version.into();
+        if let Some((uid, _)) = known {
             body["metadata"]["uid"] = uid.into();
-            body["metadata"]["resourceVersion"] = version.into();
         }
         let params = PatchParams {
             field_manager: Some(MANAGER.into()),
@@ -122,27 +126,7 @@ impl SecretSink {
             dry_run,
             field_validation: None,
         };
-        let patch = Patch::Apply(&body);
-        within(WRITE_TIMEOUT, api.patch(&self.spec.name, &params, &patch), &self.at()).await
-    }
-
-    async fn write(&self, against: &Handle, body: &Value) -> Result<Handle, SinkError> {
-        let secret = self.apply(against, body, false).await?;
-        if &*against.0 == ABSENT
-            && let Some(other) = other_manager(&secret)
-        {
-            let why = format!("it appeared while we looked, made by {other}");
-            self.undo(&secret).await?;
-            return Err(refused(&self.at(), &why));
-        }
-        self.handle(&secret)
-    }
-
-    /// Gives back every field that we applied to somebody else's object.
-    async fn undo(&self, secret: &Secret) -> Result<(), SinkError> {
-        let handle = self.handle(secret)?;
-        let body = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self.spec.name}});
-        self.apply(&handle, &body, false).await.map(|_| ())
+        within(WRITE_TIMEOUT, api.patch(&self.spec.name, &params, &Patch::Apply(&body))).await
     }
 
     /// Everything but the data and the receipt.
@@ -174,7 +158,13 @@ impl Sink for SecretSink {
     }
 
     fn probe<'a>(&'a self, against: &'a Handle) -> BoxFuture<'a, Result<(), SinkError>> {
-        Box::pin(async move { self.apply(against, &self.body(), true).await.map(|_| ()) })
+        Box::pin(async move {
+            match self.apply(against, &self.body(), true).await {
+                // Some types require keys, and a probe has no data.
+                Err(failure) if !failure.is_only_about_data() => Err(failure.told(&self.at())),
+                _ => Ok(()),
+            }
+        })
     }
 
     fn deliver<'a>(
@@ -196,7 +186,8 @@ impl Sink for SecretSink {
             }
             let data = content.expose_all().map(|(k, v)| (k.to_owned(), Value::from(STANDARD.encode(v))));
             body["data"] = data.collect();
-            self.write(against, &body).await
+            let written = self.apply(against, &body, false).await;
+            self.handle(&written.map_err(|failure| failure.told(&self.at()))?)
         })
     }
 }
@@ -204,10 +195,9 @@ impl Sink for SecretSink {
 async fn within<T>(
     limit: Duration,
     call: impl Future<Output = Result<T, kube::Error>>,
-    at: &str,
-) -> Result<T, SinkError> {
+) -> Result<T, Failure> {
     match tokio::time::timeout(limit, call).await {
-        Ok(result) => result.map_err(|error| translate(error, at)),
-        Err(_) => Err(SinkError::Timeout { seconds: limit.as_secs() }),
+        Ok(result) => result.map_err(Failure::Answered),
+        Err(_) => Err(Failure::Told(SinkError::Timeout { seconds: limit.as_secs() })),
     }
 }

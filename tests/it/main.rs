@@ -3,6 +3,13 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, not in the helpers beside them
 
+mod architecture;
+mod command_line;
+mod end_to_end;
+mod http;
+mod kubernetes;
+mod openid_provider;
+mod secrecy;
 mod simulation;
 mod support;
 mod vault;

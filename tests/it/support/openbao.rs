@@ -172,20 +172,13 @@ fn program() -> PathBuf {
             return path.into();
         }
     }
-    let parts = std::env::var_os("EVERBEARER_PARTS").map_or_else(default_parts, PathBuf::from);
-    let program = parts.join("bin/bao");
+    let program = super::parts().join("bin/bao");
     assert!(
         program.exists(),
         "there is no OpenBao at {}: run `make parts`, or set BAO_BIN",
         program.display()
     );
     program
-}
-
-fn default_parts() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    cache.expect("HOME or XDG_CACHE_HOME is set").join("everbearer/parts")
 }
 
 /// Ends when the returned sender is dropped, or with this process; the receiver tells when it has ended.
