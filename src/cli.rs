@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::daemon::{Daemon, Options, RunError};
+use crate::app::daemon::{Daemon, FileWatch, Options, RunError};
 use crate::app::{check, once};
 use crate::config::{self, Loaded};
 use crate::demo;
@@ -238,12 +238,12 @@ fn load(args: &ConfigArgs) -> Result<Loaded, ExitCode> {
 }
 
 async fn daemon(args: RunArgs) -> ExitCode {
+    let watch = FileWatch::new(&args.config.paths); // before the files are read, so that no change is missed
     let loaded = match load(&args.config) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let options =
-        Options { paths: args.config.paths, listen: args.listen, metrics_listen: args.metrics_listen };
+    let options = Options { watch, listen: args.listen, metrics_listen: args.metrics_listen };
     let daemon = match Daemon::start(options, loaded).await {
         Ok(daemon) => daemon,
         Err(RunError::Failed(error)) => return output::fail(FAILED, &format!("{error:#}")),

@@ -17,7 +17,7 @@ use jiff::SignedDuration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::daemon::{Daemon, Options};
+use crate::app::daemon::{Daemon, FileWatch, Options};
 use crate::clock::SystemClock;
 use crate::config::{self, File};
 use crate::engine::Command;
@@ -121,7 +121,8 @@ async fn daemon(folder: &Path, providers: &[Emulator]) -> anyhow::Result<Daemon>
     }
     let file = File { name: "demo.yaml".into(), text };
     let loaded = config::parse(vec![file], &|_| None)?;
-    let options = Options { paths: vec![], listen: ([127, 0, 0, 1], 0).into(), metrics_listen: None };
+    let options =
+        Options { watch: FileWatch::new(&[]), listen: ([127, 0, 0, 1], 0).into(), metrics_listen: None };
     Ok(Daemon::start(options, loaded).await?)
 }
 

@@ -1,19 +1,19 @@
 //! `everbearer run`: the engine, housekeeping, the HTTP listeners, reloads, and an orderly end.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::reload::{self, FileWatch, ReloadError};
+pub use super::reload::FileWatch;
+use super::reload::{self, ReloadError};
 use crate::admin::{self, Admin, Settings};
 use crate::attempt::Context;
 use crate::clock::{SystemClock, SystemDraw};
@@ -25,9 +25,12 @@ use crate::telemetry::{Event, Telemetry};
 
 /// In flight attempts get this long after SIGTERM; Kubernetes kills after 30 s.
 const DRAIN: Duration = Duration::from_secs(25);
+/// Once the engine has ended, requests to us get this long: a client that sends half of one must not hold up the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 pub struct Options {
-    pub paths: Vec<PathBuf>,
+    /// The configuration's files, watched since before they were read.
+    pub watch: FileWatch,
     pub listen: SocketAddr,
     pub metrics_listen: Option<SocketAddr>,
 }
@@ -53,7 +56,8 @@ impl From<anyhow::Error> for RunError {
 
 /// A running daemon.
 pub struct Daemon {
-    paths: Vec<PathBuf>,
+    watch: FileWatch,
+    signals: Signals,
     config: Config,
     context: Context,
     pub engine: mpsc::Sender<Command>,
@@ -77,6 +81,13 @@ impl Daemon {
                 options.listen
             )));
         }
+        // As PID 1 a signal without a handler would be lost; and what cannot listen must not begin to mint.
+        let signals = Signals::new()?;
+        let listener = bind(options.listen).await?;
+        let metrics_listener = match options.metrics_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
         let telemetry = Telemetry::new().context("metrics")?;
         let context = Context { clock: Arc::new(SystemClock), telemetry };
         let (engine, commands, heartbeat) = Engine::new(context.clone(), Box::new(SystemDraw));
@@ -96,7 +107,8 @@ impl Daemon {
             .telemetry
             .emit(&Event::ConfigInForce { rotations: config.rotations.len(), at: context.clock.read().wall });
         let mut daemon = Self {
-            paths: options.paths,
+            watch: options.watch,
+            signals,
             config,
             context,
             engine: commands,
@@ -107,26 +119,22 @@ impl Daemon {
             address: options.listen,
             metrics_address: None,
         };
-        let router = admin::router(daemon.admin.clone(), options.listen);
-        daemon.address = daemon.listen(options.listen, router).await?;
-        if let Some(address) = options.metrics_listen {
-            let router = admin::metrics_router(daemon.admin.clone());
-            daemon.metrics_address = Some(daemon.listen(address, router).await?);
+        daemon.address = listener.local_addr().context("listener")?;
+        daemon.serve(listener, admin::router(daemon.admin.clone(), daemon.address));
+        if let Some(listener) = metrics_listener {
+            daemon.metrics_address = Some(listener.local_addr().context("listener")?);
+            daemon.serve(listener, admin::metrics_router(daemon.admin.clone()));
         }
         daemon.keep_house().await?;
         Ok(daemon)
     }
 
-    async fn listen(&mut self, address: SocketAddr, router: axum::Router) -> anyhow::Result<SocketAddr> {
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-        let bound = listener.local_addr()?;
+    fn serve(&mut self, listener: TcpListener, router: axum::Router) {
         let stopping = self.stopping.clone();
         self.tasks.spawn(async move {
             axum::serve(listener, router).with_graceful_shutdown(stopping.cancelled_owned()).await?;
             Ok("listener")
         });
-        Ok(bound)
     }
 
     async fn keep_house(&mut self) -> anyhow::Result<()> {
@@ -146,10 +154,6 @@ impl Daemon {
 
     /// Runs until SIGTERM, SIGINT or `stop`, then drains. An unexpected end of a task ends the process.
     pub async fn run(mut self, stop: CancellationToken) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        let mut watch = FileWatch::new(&self.paths);
         loop {
             tokio::select! {
                 biased;
@@ -157,11 +161,11 @@ impl Daemon {
                     let what = ended??;
                     anyhow::bail!("the {what} ended by itself");
                 }
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = self.signals.terminate.recv() => break,
+                _ = self.signals.interrupt.recv() => break,
                 () = stop.cancelled() => break,
-                _ = hangup.recv() => self.reload().await,
-                () = watch.changed(), if !self.paths.is_empty() => self.reload().await,
+                _ = self.signals.hangup.recv() => self.reload().await,
+                () = self.watch.changed() => self.reload().await,
             }
         }
         self.drain().await
@@ -169,25 +173,30 @@ impl Daemon {
 
     async fn drain(mut self) -> anyhow::Result<()> {
         tracing::info!(event = "Stopping");
-        if let Some((_, jobs)) = self.housekeeping.take() {
-            jobs.stop().await;
-        }
-        let _ = self.engine.send(Command::Drain).await; // gone already is drained
+        let (housekeeping, mut tasks) = (self.housekeeping.take(), self.tasks);
         let ended = async {
-            while let Some(ended) = self.tasks.join_next().await {
+            if let Some((_, jobs)) = housekeeping {
+                jobs.stop().await;
+            }
+            let _ = self.engine.send(Command::Drain).await; // gone already is drained
+            while let Some(ended) = tasks.join_next().await {
                 if ended?? == "engine" {
-                    self.stopping.cancel();
+                    break;
                 }
             }
             anyhow::Ok(())
         };
-        tokio::time::timeout(DRAIN, ended)
-            .await
-            .context("attempts in flight did not end within 25 s; the sinks hold whole tokens all the same")?
+        tokio::time::timeout(DRAIN, ended).await.context(
+            "attempts in flight did not end within 25 s; the sinks hold whole tokens all the same",
+        )??;
+        self.stopping.cancel();
+        let answered = async { while tasks.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_ANSWERS, answered).await; // what is left is cut off
+        Ok(())
     }
 
     async fn reload(&mut self) {
-        let loaded = match reload::load(&self.paths) {
+        let loaded = match reload::load(self.watch.paths()) {
             Ok(loaded) => loaded,
             Err(mistakes) => return self.keep_old(&ReloadError::Mistakes(mistakes)),
         };
@@ -221,6 +230,26 @@ impl Daemon {
         let status = ConfigStatus { state: "rejected".into(), loaded_at, error: Some(message.to_owned()) };
         self.admin.settings.store(Arc::new(settings(&self.config, status)));
     }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 fn in_force(now: jiff::Timestamp) -> ConfigStatus {

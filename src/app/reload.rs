@@ -71,7 +71,7 @@ fn is_unchanged(old: &Config, new: &Config, rotation: &RotationSpec) -> bool {
 }
 
 /// Tells when the configuration's files may have changed.
-pub(super) struct FileWatch {
+pub struct FileWatch {
     changes: mpsc::Receiver<()>,
     _watcher: Option<RecommendedWatcher>,
     paths: Arc<[PathBuf]>,
@@ -80,7 +80,8 @@ pub(super) struct FileWatch {
 
 impl FileWatch {
     /// Watches the folders that the files are in: a ConfigMap swaps a link beside them and never writes the file.
-    pub(super) fn new(paths: &[PathBuf]) -> Self {
+    #[must_use]
+    pub fn new(paths: &[PathBuf]) -> Self {
         let (sender, changes) = mpsc::channel(1); // one is enough to say that something changed
         let watcher = notify::recommended_watcher(move |_| {
             let _ = sender.try_send(());
@@ -97,8 +98,15 @@ impl FileWatch {
         Self { changes, _watcher: watcher, paths: paths.into(), seen: contents(paths) }
     }
 
-    /// Returns when the contents differ from those of the last return.
+    pub(super) fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Returns when the contents differ from those of the last return; never, if there is no file.
     pub(super) async fn changed(&mut self) {
+        if self.paths.is_empty() {
+            std::future::pending::<()>().await;
+        }
         loop {
             match tokio::time::timeout(LOOK_AGAIN, self.changes.recv()).await {
                 Ok(Some(())) => {
