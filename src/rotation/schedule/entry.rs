@@ -277,7 +277,8 @@ impl Entry {
                 }
             }
             Outcome::Minted { held, sinks } => {
-                self.budget.count(now.boot, self.policy.mint_budget);
+                let lifetime = held.validity.map_or(self.policy.default_lifetime, Validity::lifetime);
+                self.budget.count_issued(now.boot, self.policy.mint_budget, lifetime);
                 self.last_request = Some(now.boot);
                 if !stale {
                     self.seen = held.credentials.or(self.seen);
@@ -297,7 +298,7 @@ impl Entry {
             }
             Outcome::MintFailed { kind, maybe_minted, seen, sinks } => {
                 if maybe_minted {
-                    self.budget.count(now.boot, self.policy.mint_budget);
+                    self.budget.count_lost(now.boot, self.policy.mint_budget);
                 }
                 self.last_request = Some(now.boot);
                 self.look_at(sinks, now, draws);
