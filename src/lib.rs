@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod engine;
 pub mod housekeeping;
+pub mod oauth2;
 pub mod ports;
 pub mod render;
 pub mod rotation;
