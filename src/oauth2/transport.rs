@@ -108,3 +108,6 @@ fn shortened(words: String) -> String {
 fn seconds(span: SignedDuration) -> String {
     format!("{} s", span.as_secs_f64())
 }
+
+#[cfg(test)]
+mod tests;
