@@ -30,7 +30,8 @@ impl Housekeeping {
         engine: mpsc::Sender<Command>,
     ) -> Result<Self, JobSchedulerError> {
         let scheduler = JobScheduler::new_with_channel_size(EVENTS).await?;
-        let jobs: [(Option<SignedDuration>, fn() -> Command); 2] =
+        type Look = (Option<SignedDuration>, fn() -> Command);
+        let jobs: [Look; 2] =
             [(intervals.sources, || Command::LookAtSources), (intervals.sinks, || Command::LookAtSinks)];
         for (interval, command) in jobs {
             let Some(interval) = interval.and_then(|span| Duration::try_from(span).ok()) else { continue };

@@ -12,15 +12,14 @@ mod request;
 mod transport;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, Response};
-use thiserror::Error;
+use tokio::sync::OnceCell;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -35,70 +34,47 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// Room for a usual response without growing.
 const USUAL_BODY: usize = 8 * 1024;
 
-/// A token endpoint, ready to mint. Cheap to share; holds a connection pool and no credentials.
+/// A token endpoint. Holds a connection pool and no credentials.
 pub struct TokenEndpoint {
     issuer: Arc<str>,
-    url: Url,
+    spec: Arc<OAuth2Spec>,
     auth: ClientAuth,
-    headers: HeaderMap,
-    form: String,
-    default_lifetime: SignedDuration,
     timeouts: Timeouts,
-    client: Client,
+    /// Made at the first request: a CA file that cannot be read fails that request, and the next one looks again.
+    ready: OnceCell<Ready>,
     warned_of_token_type: AtomicBool,
 }
 
-/// Why an endpoint cannot be used as it is specified.
-#[derive(Debug, Error)]
-#[error("issuer {issuer}: {problem}")]
-pub struct BuildError {
-    pub issuer: Arc<str>,
-    pub problem: Problem,
-}
-
-#[derive(Debug, Error)]
-pub enum Problem {
-    #[error("it has neither a preset nor a `tokenUrl`")]
-    NoTokenUrl,
-    #[error("`tokenUrl` cannot be used: {why}")]
-    Address { why: &'static str },
-    #[error(
-        "`tokenUrl` is http://, which would show the client secret to the network. Use https://, or set \
-         `allowInsecure: true`"
-    )]
-    Insecure,
-    #[error("the header `{name}` cannot be set: it is the client's own, or not a valid header")]
-    Header { name: String },
-    #[error("the parameter `{name}` cannot be set: it stands twice, or is no business of `parameters`")]
-    Parameter { name: String },
-    #[error("caFile {} cannot be used: {why}", path.display())]
-    CaFile { path: PathBuf, why: String },
-    /// Without a root store (the package `ca-certificates`), for example.
-    #[error("no TLS client can be made: {why}")]
-    Client { why: String },
+/// What is the same in every request.
+struct Ready {
+    client: Client,
+    url: Url,
+    headers: HeaderMap,
+    form: String,
 }
 
 impl TokenEndpoint {
-    /// Reads the system's root certificates and `caFile`; connects to nothing.
-    pub fn new(issuer: impl Into<Arc<str>>, spec: &OAuth2Spec) -> Result<Self, BuildError> {
-        let issuer = issuer.into();
-        Self::build(Arc::clone(&issuer), spec).map_err(|problem| BuildError { issuer, problem })
+    /// Reads no file and connects to nothing yet.
+    #[must_use]
+    pub fn new(issuer: Arc<str>, spec: &OAuth2Spec) -> Self {
+        Self {
+            issuer,
+            auth: presets::resolve(spec).client_auth,
+            timeouts: Timeouts { connect: spec.connect_timeout, total: spec.timeout },
+            spec: Arc::new(spec.clone()),
+            ready: OnceCell::new(),
+            warned_of_token_type: AtomicBool::new(false),
+        }
     }
 
-    fn build(issuer: Arc<str>, spec: &OAuth2Spec) -> Result<Self, Problem> {
-        let resolved = presets::resolve(spec);
-        let url = client::endpoint(resolved.token_url.ok_or(Problem::NoTokenUrl)?, spec.allow_insecure)?;
-        Ok(Self {
-            issuer,
-            client: client::build(spec, &url)?,
-            url,
-            auth: resolved.client_auth,
-            headers: request::headers(spec)?,
-            form: request::form(spec)?,
-            default_lifetime: spec.default_lifetime,
-            timeouts: Timeouts { connect: spec.connect_timeout, total: spec.timeout },
-            warned_of_token_type: AtomicBool::new(false),
-        })
+    async fn ready(&self) -> Result<&Ready, IssuerError> {
+        let build = || async {
+            let spec = Arc::clone(&self.spec);
+            let built = tokio::task::spawn_blocking(move || Ready::build(&spec)).await;
+            // Only a runtime that shuts down drops the task.
+            built.unwrap_or(Err(IssuerError::Unfit { why: "the token endpoint's client was not made" }))
+        };
+        self.ready.get_or_try_init(build).await
     }
 
     async fn ask(
@@ -107,12 +83,12 @@ impl TokenEndpoint {
         asked_at: Timestamp,
     ) -> Result<MintedToken, IssuerError> {
         let authorization = request::authorization(self.auth, credentials)?;
-        let request = self
-            .client
-            .post(self.url.clone())
-            .headers(self.headers.clone())
+        let Ready { client, url, headers, form } = self.ready().await?;
+        let request = client
+            .post(url.clone())
+            .headers(headers.clone())
             .header(header::AUTHORIZATION, authorization)
-            .body(self.form.clone());
+            .body(form.clone());
         let mut response =
             request.send().await.map_err(|error| transport::classify(&error, self.timeouts))?;
         let body = match read_body(&mut response).await {
@@ -129,11 +105,24 @@ impl TokenEndpoint {
             date: text(&response, &header::DATE),
             retry_after: text(&response, &header::RETRY_AFTER),
         };
-        let answer = response::read(&head, &body, asked_at, self.default_lifetime)?;
+        let answer = response::read(&head, &body, asked_at, self.spec.default_lifetime)?;
         if answer.warnings.token_type_absent && !self.warned_of_token_type.swap(true, Ordering::Relaxed) {
-            tracing::warn!(issuer = %self.issuer, "the token response has no token_type (RFC 6749 §5.1); taken as Bearer");
+            tracing::warn!(event = "TokenTypeAbsent", issuer = %self.issuer, "taken as Bearer");
         }
         Ok(answer.token)
+    }
+}
+
+impl Ready {
+    fn build(spec: &OAuth2Spec) -> Result<Self, IssuerError> {
+        let url = Url::parse(&presets::resolve(spec).token_url)
+            .map_err(|_| IssuerError::Unfit { why: "`tokenUrl` is no URL" })?;
+        Ok(Self {
+            client: client::build(spec, &url)?,
+            url,
+            headers: request::headers(spec)?,
+            form: request::form(spec),
+        })
     }
 }
 
@@ -144,6 +133,10 @@ impl Issuer for TokenEndpoint {
         asked_at: Timestamp,
     ) -> BoxFuture<'a, Result<MintedToken, IssuerError>> {
         Box::pin(self.ask(credentials, asked_at))
+    }
+
+    fn accepts(&self, credentials: &ClientCredentials) -> Result<(), IssuerError> {
+        request::authorization(self.auth, credentials).map(|_| ())
     }
 }
 

@@ -47,6 +47,11 @@ pub trait Issuer: Send + Sync {
         credentials: &'a ClientCredentials,
         asked_at: Timestamp,
     ) -> BoxFuture<'a, Result<MintedToken, IssuerError>>;
+
+    /// Whether these credentials could be sent at all; asks nobody.
+    fn accepts(&self, _credentials: &ClientCredentials) -> Result<(), IssuerError> {
+        Ok(())
+    }
 }
 
 /// Where a token is delivered.

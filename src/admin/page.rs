@@ -2,12 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use minijinja::value::{Serde, Value};
 use minijinja::{Environment, context};
 use sha2::{Digest as _, Sha256};
 
 use crate::status::{RotationStatus, Status};
+use crate::words::relative;
 
 const STYLE: &str = include_str!("page.css");
 const TEMPLATE: &str = include_str!("page.html");
@@ -51,35 +52,17 @@ fn cells(row: &RotationStatus, now: Timestamp) -> Value {
         .iter()
         .map(|error| (row.issuer.as_str(), error))
         .chain(row.sinks.iter().filter_map(|sink| Some((sink.sink.as_str(), sink.last_error.as_ref()?))))
-        .map(|(at, error)| context! { at, message => &error.message, code => &error.code, ago => ago(error.at, now) })
+        .map(|(at, error)| context! { at, message => &error.message, code => &error.code, ago => relative(error.at, now) })
         .collect();
     context! {
         name => &row.name,
         issuer => &row.issuer,
         state => &row.state,
         left,
-        expires => row.expires_at.map(|at| ago(at, now)),
-        due => row.due_at.map(|at| ago(at, now)),
+        expires => row.expires_at.map(|at| relative(at, now)),
+        due => row.due_at.map(|at| relative(at, now)),
         failures => row.consecutive_failures,
         sinks => Value::from(Serde(&row.sinks)),
         errors,
-    }
-}
-
-/// `in 3 m 20 s` or `5 s ago`, in the two largest units.
-fn ago(at: Timestamp, now: Timestamp) -> String {
-    let span = at.duration_since(now);
-    let text = short(span);
-    if span.is_negative() { format!("{text} ago") } else { format!("in {text}") }
-}
-
-/// A span in its two largest units.
-fn short(span: SignedDuration) -> String {
-    let seconds = span.unsigned_abs().as_secs();
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} m {} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {} m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }

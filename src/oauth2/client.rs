@@ -11,31 +11,35 @@ use jiff::SignedDuration;
 use reqwest::{Certificate, Client, redirect};
 use url::{Host, Url};
 
-use super::Problem;
+use super::transport;
 use crate::config::spec::OAuth2Spec;
+use crate::ports::IssuerError;
 
 /// Below what servers and load balancers commonly keep a connection for, so that we seldom write into a closed one.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The token endpoint's address, if it may be used (RFC 6749 §3.2).
-pub(super) fn endpoint(text: &str, allow_insecure: bool) -> Result<Url, Problem> {
-    let url = Url::parse(text).map_err(|_| Problem::Address { why: "it is no URL" })?;
-    let loopback = is_loopback(&url);
-    match url.scheme() {
-        "https" => {}
-        "http" if loopback || allow_insecure => {}
-        "http" => return Err(Problem::Insecure),
-        _ => return Err(Problem::Address { why: "it is neither https:// nor http://" }),
+/// Reads files, so it blocks for some milliseconds.
+pub(super) fn build(spec: &OAuth2Spec, url: &Url) -> Result<Client, IssuerError> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(duration(spec.connect_timeout))
+        .timeout(duration(spec.timeout))
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        .pool_max_idle_per_host(spec.max_concurrent)
+        .https_only(!spec.allow_insecure && !is_loopback(url));
+    if is_loopback(url) {
+        // A proxy's loopback is not ours.
+        builder = builder.no_proxy();
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Problem::Address {
-            why: "it holds a user name or password; credentials come from a source",
-        });
-    }
-    if url.fragment().is_some() {
-        return Err(Problem::Address { why: "it holds a fragment (#…)" });
-    }
-    Ok(url)
+    builder = if url.scheme() == "http" {
+        // No certificate is looked at, so that no root store needs to be there; a minimal container has none.
+        builder.tls_certs_only([])
+    } else {
+        builder.tls_certs_merge(spec.ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default())
+    };
+    // Without a root store (the package `ca-certificates`), for example.
+    builder.build().map_err(|error| IssuerError::Tls { why: transport::innermost(&error) })
 }
 
 /// A host that is this machine for certain: 127.0.0.0/8, `::1`, `localhost` and names below it (RFC 6761 §6.3).
@@ -51,49 +55,18 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-pub(super) fn build(spec: &OAuth2Spec, url: &Url) -> Result<Client, Problem> {
-    let mut builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .referer(false)
-        .connect_timeout(duration(spec.connect_timeout))
-        .timeout(duration(spec.timeout))
-        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        .pool_max_idle_per_host(spec.max_concurrent);
-    if is_loopback(url) {
-        // A proxy's loopback is not ours.
-        builder = builder.no_proxy();
-    }
-    builder = if url.scheme() == "http" {
-        // No certificate is looked at, so that no root store needs to be there; a minimal container has none.
-        builder.tls_certs_only([])
-    } else {
-        let own = spec.ca_file.as_deref().map(certificates).transpose()?.unwrap_or_default();
-        builder.https_only(true).tls_certs_merge(own)
-    };
-    builder.build().map_err(|error| Problem::Client { why: innermost(&error) })
-}
-
-fn certificates(path: &Path) -> Result<Vec<Certificate>, Problem> {
-    let problem = |why: String| Problem::CaFile { path: path.to_owned(), why };
-    let pem = std::fs::read(path).map_err(|error| problem(error.to_string()))?;
+fn certificates(path: &Path) -> Result<Vec<Certificate>, IssuerError> {
+    let unusable = |why: &str| IssuerError::Tls { why: format!("caFile {}: {why}", path.display()) };
+    let pem = std::fs::read(path).map_err(|error| unusable(&error.kind().to_string()))?;
     match Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) | Err(_) => Err(problem("it holds no certificate in PEM form".to_owned())),
+        Ok(_) | Err(_) => Err(unusable("it holds no certificate in PEM form")),
     }
 }
 
 /// The configuration lets only positive spans pass.
 fn duration(span: SignedDuration) -> Duration {
     span.unsigned_abs()
-}
-
-/// The cause that says what is wrong; the outer ones only say where.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]

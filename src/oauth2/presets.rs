@@ -30,23 +30,22 @@ pub fn defaults(preset: Preset) -> Defaults {
 }
 
 /// What counts after preset and defaults.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resolved<'a> {
-    /// `None`: neither preset nor `tokenUrl`, which the configuration refuses.
-    pub token_url: Option<&'a str>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    pub token_url: String,
     pub client_auth: ClientAuth,
 }
 
-/// The specification's own fields before the preset's, and those before the defaults.
+/// The specification's own fields before the preset's, and those before the defaults. The configuration's check makes
+/// sure that there is a preset or a token URL.
 #[must_use]
-pub fn resolve(spec: &OAuth2Spec) -> Resolved<'_> {
+pub fn resolve(spec: &OAuth2Spec) -> Resolved {
     let preset = spec.preset.map(defaults);
+    let token_url = spec.token_url.as_deref().or(preset.map(|preset| preset.token_url));
+    let client_auth = spec.client_auth.or(preset.map(|preset| preset.client_auth));
     Resolved {
-        token_url: spec.token_url.as_deref().or(preset.map(|preset| preset.token_url)),
-        client_auth: spec
-            .client_auth
-            .or(preset.map(|preset| preset.client_auth))
-            .unwrap_or(DEFAULT_CLIENT_AUTH),
+        token_url: token_url.unwrap_or_default().to_owned(),
+        client_auth: client_auth.unwrap_or(DEFAULT_CLIENT_AUTH),
     }
 }
 
@@ -59,7 +58,7 @@ mod tests {
     fn bandwidth_takes_the_guides_address_and_the_raw_header() {
         let spec = OAuth2Spec { preset: Some(Preset::Bandwidth), token_url: None, ..spec("") };
         let resolved = resolve(&spec);
-        assert_eq!(resolved.token_url, Some("https://id.bandwidth.com/api/v1/oauth2/token"));
+        assert_eq!(resolved.token_url, "https://id.bandwidth.com/api/v1/oauth2/token");
         assert_eq!(resolved.client_auth, ClientAuth::ClientSecretBasicRaw);
     }
 
@@ -71,7 +70,7 @@ mod tests {
             ..spec("https://api.bandwidth.com/api/v1/oauth2/token")
         };
         let resolved = resolve(&spec);
-        assert_eq!(resolved.token_url, Some("https://api.bandwidth.com/api/v1/oauth2/token"));
+        assert_eq!(resolved.token_url, "https://api.bandwidth.com/api/v1/oauth2/token");
         assert_eq!(resolved.client_auth, ClientAuth::ClientSecretBasic);
     }
 

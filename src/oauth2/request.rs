@@ -8,46 +8,27 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::Problem;
 use crate::config::spec::{ClientAuth, OAuth2Spec};
 use crate::ports::IssuerError;
 use crate::rotation::ClientCredentials;
 
 const GRANT: &str = "client_credentials";
 
-/// Headers that are the client's own business; a second value would break or weaken the request.
-const RESERVED_HEADERS: [HeaderName; 7] = [
-    header::AUTHORIZATION,
-    header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::ACCEPT_ENCODING,
-    header::CONNECTION,
-    header::HOST,
-];
-
 /// The form of a client credentials request (RFC 6749 §4.4.2), `application/x-www-form-urlencoded`. What is empty is
-/// left out (§3.2: a parameter without a value counts as omitted), and nothing may stand twice (§3.2 too).
-pub(super) fn form(spec: &OAuth2Spec) -> Result<String, Problem> {
+/// left out: §3.2 counts it as omitted, and some providers do not. The configuration's check rules out that anything
+/// stands twice.
+pub(super) fn form(spec: &OAuth2Spec) -> String {
     let scope = spec.scopes.join(" ");
     let own =
         [("grant_type", GRANT), ("scope", &scope), ("audience", spec.audience.as_deref().unwrap_or(""))];
     let further = spec.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let mut names: Vec<&str> = Vec::new();
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in own.into_iter().chain(further).filter(|(_, value)| !value.is_empty()) {
-        // A client secret in the configuration would be a second way of authentication, and readable.
-        if names.contains(&name) || ["client_secret", "client_assertion"].contains(&name) {
-            return Err(Problem::Parameter { name: name.to_owned() });
-        }
-        names.push(name);
-        form.append_pair(name, value);
-    }
-    Ok(form.finish())
+    let given = own.into_iter().chain(further).filter(|(_, value)| !value.is_empty());
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish()
 }
 
-/// The headers that do not depend on credentials. The specification's own may replace `Accept` and `User-Agent`.
-pub(super) fn headers(spec: &OAuth2Spec) -> Result<HeaderMap, Problem> {
+/// The headers that do not depend on credentials. The specification's own may replace `Accept` and `User-Agent`; those
+/// that are the client's own business are ruled out by the configuration's check.
+pub(super) fn headers(spec: &OAuth2Spec) -> Result<HeaderMap, IssuerError> {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -56,15 +37,12 @@ pub(super) fn headers(spec: &OAuth2Spec) -> Result<HeaderMap, Problem> {
         HeaderValue::from_static(concat!("everbearer/", env!("CARGO_PKG_VERSION"))),
     );
     for (name, value) in &spec.headers {
-        let problem = || Problem::Header { name: name.clone() };
-        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| problem())?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| problem())?;
-        if RESERVED_HEADERS.contains(&parsed) {
-            return Err(problem());
-        }
+        let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+            return Err(IssuerError::Unfit { why: "one of the issuer's `headers` is not a valid header" });
+        };
         // Some providers take an API key in a header.
         value.set_sensitive(true);
-        headers.insert(parsed, value);
+        headers.insert(name, value);
     }
     Ok(headers)
 }
@@ -98,7 +76,7 @@ pub(super) fn authorization(
         ClientAuth::ClientSecretBasic => format!("{}:{}", *encoded(id), *encoded(secret)),
         ClientAuth::ClientSecretBasicRaw if id.contains(':') => {
             return unfit(
-                "the client id holds a colon, which `clientAuth: client_secret_basic_raw` cannot send: the id ends \
+                "the client id contains a colon, which `clientAuth: client_secret_basic_raw` cannot send: the id ends \
                  at the first colon. Use client_secret_basic, or correct the id in the source",
             );
         }

@@ -20,6 +20,9 @@ use crate::ports::IssuerError;
 use crate::rotation::{Material, MintedToken, Validity};
 use crate::secret::SecretText;
 
+/// No server takes a header beyond this, so a longer token would be of no use to anyone.
+const LONGEST_TOKEN: usize = 64 * 1024;
+
 /// A response but for its body. Headers that are no visible ASCII count as absent.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Head<'a> {
@@ -108,6 +111,9 @@ fn access_token(fields: &Fields) -> Result<&str, IssuerError> {
     match fields.value("access_token") {
         None | Some(Value::Null) => malformed("it holds no access_token"),
         Some(Value::String(token)) if token.is_empty() => malformed("access_token is empty"),
+        Some(Value::String(token)) if token.len() > LONGEST_TOKEN => {
+            malformed("access_token is longer than 64 KiB")
+        }
         Some(Value::String(token)) if token.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(token),
         Some(Value::String(_)) => malformed("access_token holds characters that do not fit a header"),
         Some(_) => malformed("access_token is no string"),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 
+use jiff::SignedDuration;
+
 use super::testing::{answer, credentials, read_request, response, serve, spec};
 use super::*;
 use crate::config::spec::Preset;
@@ -23,7 +25,7 @@ pub(super) const TOKEN: &str = r#"{"access_token":"t","token_type":"Bearer","exp
 
 pub(super) fn endpoint(spec: &OAuth2Spec) -> TokenEndpoint {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    TokenEndpoint::new("corp", spec).unwrap()
+    TokenEndpoint::new("corp".into(), spec)
 }
 
 pub(super) async fn mint(spec: &OAuth2Spec) -> Result<MintedToken, IssuerError> {
@@ -102,13 +104,26 @@ async fn a_connection_serves_again() {
 }
 
 #[tokio::test]
+async fn a_plain_address_elsewhere_is_asked_by_permission_only() {
+    for url in
+        ["http://idp.example/token", "http://10.0.0.1/token", "ftp://127.0.0.1/token", "no address", ""]
+    {
+        let error = mint(&spec(url)).await.expect_err(url);
+        assert!(matches!(error, IssuerError::Unfit { .. }), "{url}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn unfit_credentials_send_nothing() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let spec = OAuth2Spec {
         preset: Some(Preset::Bandwidth),
         ..spec(&format!("http://{}", listener.local_addr().unwrap()))
     };
-    let error = endpoint(&spec).mint(&credentials("a:b", "secret"), asked_at()).await.unwrap_err();
+    let (issuer, unfit) = (endpoint(&spec), credentials("a:b", "secret"));
+    assert!(matches!(issuer.accepts(&unfit), Err(IssuerError::Unfit { .. })));
+    assert!(issuer.accepts(&credentials("ab", "secret")).is_ok());
+    let error = issuer.mint(&unfit, asked_at()).await.unwrap_err();
     assert!(matches!(error, IssuerError::Unfit { .. }), "{error:?}");
     assert!(futures::FutureExt::now_or_never(listener.accept()).is_none(), "nobody connected");
 }

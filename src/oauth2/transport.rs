@@ -62,6 +62,11 @@ fn broken(error: &reqwest::Error) -> String {
     }
 }
 
+/// The words of the cause that says what is wrong; the outer ones only say where. Not for errors of a request.
+pub(super) fn innermost(error: &reqwest::Error) -> String {
+    shortened(causes(error).last().map(ToString::to_string).unwrap_or_default())
+}
+
 enum Proxy {
     WantsCredentials,
     Refuses,

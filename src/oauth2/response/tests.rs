@@ -190,7 +190,8 @@ fn a_token_without_a_type_is_bearer_with_a_warning() {
 fn a_token_of_64_kib_is_fine() {
     let long = "x".repeat(64 * 1024);
     let answer = read_at(&head(200), format!(r#"{{"access_token":"{long}","expires_in":60}}"#)).unwrap();
-    assert_eq!(token_of(&answer).len(), 64 * 1024);
+    assert_eq!(token_of(&answer).len(), LONGEST_TOKEN);
+    assert!(read_at(&head(200), format!(r#"{{"access_token":"{long}x"}}"#)).is_err(), "and no more");
 }
 
 #[test]

@@ -140,6 +140,10 @@ async fn a_missing_token_type_is_told_once() {
     let text = log.text();
     let warnings: Vec<_> = text.lines().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("issuer=corp") && warnings[0].contains("no token_type"), "{}", warnings[0]);
+    assert!(
+        warnings[0].contains("issuer=corp") && warnings[0].contains("TokenTypeAbsent"),
+        "{}",
+        warnings[0]
+    );
     assert_clean("the log", &text);
 }

@@ -108,3 +108,15 @@ async fn a_plain_server_behind_https_is_no_downgrade() {
     assert_tls(mint(&trusting(&url, ca_file(folder.path(), &authority))).await, "");
     drop(server.await.unwrap());
 }
+
+#[tokio::test]
+async fn a_ca_file_that_comes_late_is_found_by_the_next_request() {
+    let (folder, authority) = (tempfile::tempdir().unwrap(), authority("own"));
+    let (url, server) = serve_tls(&authority, "localhost");
+    let issuer = endpoint(&trusting(&url, folder.path().join("ca.pem")));
+    let credentials = credentials("id", "secret");
+    assert_tls(issuer.mint(&credentials, asked_at()).await, "ca.pem: entity not found");
+    ca_file(folder.path(), &authority);
+    issuer.mint(&credentials, asked_at()).await.unwrap();
+    assert!(server.join().unwrap());
+}

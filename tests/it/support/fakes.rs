@@ -16,25 +16,26 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::virtual_clock::VirtualClock;
 
-pub struct FakeSource {
-    pub secret: Mutex<String>,
-    pub fetches: Mutex<u64>,
+pub(crate) struct FakeSource {
+    pub(crate) secret: Mutex<String>,
+    pub(crate) fetches: Mutex<u64>,
 }
 
 impl FakeSource {
-    pub fn new(secret: &str) -> Arc<Self> {
+    pub(crate) fn new(secret: &str) -> Arc<Self> {
         Arc::new(Self { secret: Mutex::new(secret.into()), fetches: Mutex::default() })
     }
 }
 
 /// A port that several owners look at.
-pub struct Shared<T>(pub Arc<T>);
+pub(crate) struct Shared<T>(pub(crate) Arc<T>);
 
 impl Source for Shared<FakeSource> {
     fn fetch(&self) -> BoxFuture<'_, Result<Fetched, SourceError>> {
         *self.0.fetches.lock().unwrap() += 1;
         let secret = self.0.secret.lock().unwrap().clone();
-        let credentials = ClientCredentials { id: SecretText::new("id"), secret: SecretText::new(secret.clone()) };
+        let credentials =
+            ClientCredentials { id: SecretText::new("id"), secret: SecretText::new(secret.clone()) };
         let version = SourceVersion(format!("v{}", secret.len()).into());
         Box::pin(async move { Ok(Fetched { credentials, version, warning: None }) })
     }
@@ -42,7 +43,7 @@ impl Source for Shared<FakeSource> {
 
 /// How the provider answers for a while.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Weather {
+pub(crate) enum Weather {
     Fine,
     /// 503 at once.
     Down,
@@ -53,18 +54,18 @@ pub enum Weather {
     Throttling,
 }
 
-pub struct FakeProvider {
-    pub clock: Arc<VirtualClock>,
-    pub lifetime: SignedDuration,
-    pub weather: Mutex<Weather>,
-    pub secret: Mutex<String>,
-    pub requests: Mutex<Vec<SignedDuration>>,
+pub(crate) struct FakeProvider {
+    pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) lifetime: SignedDuration,
+    pub(crate) weather: Mutex<Weather>,
+    pub(crate) secret: Mutex<String>,
+    pub(crate) requests: Mutex<Vec<SignedDuration>>,
     /// Token to the end of its life by the provider's clock.
-    pub issued: Mutex<HashMap<String, Timestamp>>,
+    pub(crate) issued: Mutex<HashMap<String, Timestamp>>,
 }
 
 impl FakeProvider {
-    pub fn new(clock: Arc<VirtualClock>, lifetime: SignedDuration, secret: &str) -> Arc<Self> {
+    pub(crate) fn new(clock: Arc<VirtualClock>, lifetime: SignedDuration, secret: &str) -> Arc<Self> {
         Arc::new(Self {
             clock,
             lifetime,
@@ -75,7 +76,7 @@ impl FakeProvider {
         })
     }
 
-    pub fn issued(&self) -> usize {
+    pub(crate) fn issued(&self) -> usize {
         self.issued.lock().unwrap().len()
     }
 
@@ -129,32 +130,26 @@ impl Issuer for Shared<FakeProvider> {
     }
 }
 
+type Pairs = Vec<(String, Vec<u8>)>;
+
 #[derive(Default)]
-pub struct Store {
-    pub version: u64,
-    pub held: Option<(Receipt, Vec<(String, Vec<u8>)>)>,
-    pub broken: bool,
+pub(crate) struct Store {
+    pub(crate) version: u64,
+    pub(crate) held: Option<(Receipt, Pairs)>,
+    pub(crate) broken: bool,
     /// When which token was written.
-    pub writes: Vec<(Timestamp, String)>,
-    pub observations: u64,
+    pub(crate) writes: Vec<(Timestamp, String)>,
+    pub(crate) observations: u64,
 }
 
-pub struct FakeSink {
-    pub clock: Arc<VirtualClock>,
-    pub store: Mutex<Store>,
+pub(crate) struct FakeSink {
+    pub(crate) clock: Arc<VirtualClock>,
+    pub(crate) store: Mutex<Store>,
 }
 
 impl FakeSink {
-    pub fn new(clock: Arc<VirtualClock>) -> Arc<Self> {
+    pub(crate) fn new(clock: Arc<VirtualClock>) -> Arc<Self> {
         Arc::new(Self { clock, store: Mutex::default() })
-    }
-
-    pub fn generation(&self) -> u64 {
-        self.store.lock().unwrap().held.as_ref().map_or(0, |(receipt, _)| receipt.generation)
-    }
-
-    pub fn token(&self) -> Option<String> {
-        self.store.lock().unwrap().writes.last().map(|(_, token)| token.clone())
     }
 }
 

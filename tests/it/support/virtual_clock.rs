@@ -8,7 +8,7 @@ use everbearer::rotation::{BootInstant, Reading};
 use futures::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
-pub struct VirtualClock {
+pub(crate) struct VirtualClock {
     began: tokio::time::Instant,
     /// What the wall clock is ahead of true time.
     wall_step: Mutex<SignedDuration>,
@@ -16,23 +16,23 @@ pub struct VirtualClock {
 
 impl VirtualClock {
     #[expect(clippy::disallowed_methods, reason = "tokio's paused time is the virtual time")]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { began: tokio::time::Instant::now(), wall_step: Mutex::default() }
     }
 
     /// True time since the start, which no step changes.
-    pub fn elapsed(&self) -> SignedDuration {
+    pub(crate) fn elapsed(&self) -> SignedDuration {
         #[expect(clippy::disallowed_methods, reason = "tokio's paused time is the virtual time")]
         let now = tokio::time::Instant::now();
         SignedDuration::try_from(now - self.began).unwrap()
     }
 
     /// True time as a timestamp: what a provider with a good clock sees.
-    pub fn true_time(&self) -> Timestamp {
+    pub(crate) fn true_time(&self) -> Timestamp {
         "2026-01-01T00:00:00Z".parse::<Timestamp>().unwrap() + self.elapsed()
     }
 
-    pub fn step_wall(&self, by: SignedDuration) {
+    pub(crate) fn step_wall(&self, by: SignedDuration) {
         *self.wall_step.lock().unwrap() += by;
     }
 }
