@@ -1,4 +1,4 @@
-//! Wiring: from a [`Config`] to rotations with real ports, and the tasks of the process.
+//! Wiring: from a [`Config`](crate::config::Config) to rotations with real ports, and the tasks of the process.
 //!
 //! The only place that matches on spec enums. Every task that is started here is watched here.
 

@@ -140,6 +140,9 @@ struct StatusArgs {
     remote: Remote,
     #[arg(short, long, value_enum, default_value_t = StatusOutput::Table)]
     output: StatusOutput,
+    /// Goes on showing: a live view on a terminal, a line for each change elsewhere
+    #[arg(long)]
+    watch: bool,
     /// Only these rotations
     #[arg(value_name = "NAME")]
     names: Vec<String>,
@@ -204,6 +207,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => daemon(args).await,
         Command::Once(args) => one_pass(args).await,
         Command::Check(args) => check_config(args).await,
+        Command::Status(args) if args.watch => client::watch(args).await,
         Command::Status(args) => client::status(args).await,
         Command::Rotate(args) => client::rotate(args).await,
         Command::Demo(args) => match demo::run(args.length, args.outage).await {

@@ -139,7 +139,7 @@ impl Engine {
                 }
                 Some(joined) = self.looks.join_next(), if !self.draining => {
                     let seen = joined.map_err(EngineError::AttemptPanicked)?;
-                    self.source_seen(seen);
+                    self.source_seen(&seen);
                 }
                 command = self.commands.recv(), if !self.draining => self.obey(command),
                 () = clock.sleep_until(deadline) => {}
@@ -276,7 +276,7 @@ impl Engine {
         }
     }
 
-    fn source_seen(&mut self, seen: SourceSeen) {
+    fn source_seen(&mut self, seen: &SourceSeen) {
         let now = self.context.clock.read();
         self.sources.looked(&seen.source);
         let Some(fingerprint) = seen.fingerprint else { return };

@@ -21,6 +21,9 @@ pub struct Intervals {
     pub sinks: Option<SignedDuration>,
 }
 
+/// What is done, and how often.
+type Look = (Option<SignedDuration>, fn() -> Command);
+
 pub struct Housekeeping(JobScheduler);
 
 impl Housekeeping {
@@ -30,7 +33,6 @@ impl Housekeeping {
         engine: mpsc::Sender<Command>,
     ) -> Result<Self, JobSchedulerError> {
         let scheduler = JobScheduler::new_with_channel_size(EVENTS).await?;
-        type Look = (Option<SignedDuration>, fn() -> Command);
         let jobs: [Look; 2] =
             [(intervals.sources, || Command::LookAtSources), (intervals.sinks, || Command::LookAtSinks)];
         for (interval, command) in jobs {

@@ -8,31 +8,92 @@ use reqwest::{Client, Response, StatusCode};
 use super::output::{fail, print};
 use super::{DONE, FAILED, Remote, RotateArgs, StatusArgs, StatusOutput, WRONG, tables};
 use crate::clock::SystemClock;
+use crate::demo::view::{Picture, Plain, Screen};
 use crate::ports::Clock as _;
 use crate::status::Status;
 
+/// Between two pictures of `--watch`.
+const FRAME: Duration = Duration::from_millis(500);
 /// A daemon answers in milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// 10,000 rotations are 5 MB of status.
 const LARGEST_STATUS: usize = 256 * 1024 * 1024;
 
 pub(super) async fn status(args: StatusArgs) -> ExitCode {
-    let mut status = match fetch_status(&args.remote).await {
-        Ok(status) => status,
-        Err((code, text)) => return fail(code, &text),
+    match chosen(&args).await {
+        Err((code, text)) => fail(code, &text),
+        Ok(status) => match args.output {
+            StatusOutput::Json => print(&serde_json::to_string_pretty(&status).unwrap_or_default()),
+            StatusOutput::Table => print(&tables::status(&status, SystemClock.read().wall)),
+        },
+    }
+}
+
+/// Goes on until q or Ctrl-C, or until nobody answers any more.
+pub(super) async fn watch(args: StatusArgs) -> ExitCode {
+    let mut screen = match Screen::open_if_terminal() {
+        Ok(screen) => screen,
+        Err(error) => return fail(FAILED, &format!("the terminal cannot be used: {error}")),
     };
-    if !args.names.is_empty() {
-        for name in &args.names {
-            if status.rotations.iter().all(|row| row.name != *name) {
-                return fail(FAILED, &format!("{name}: the daemon has no rotation of that name"));
+    let mut plain = Plain::default();
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    loop {
+        let picture = match chosen(&args).await {
+            Ok(status) => picture(status, &args.remote.addr),
+            Err((code, text)) => {
+                drop(screen); // gives the terminal back before anything is said
+                return fail(code, &text);
             }
+        };
+        let left = match &mut screen {
+            Some(screen) => screen.draw(&picture).and_then(|()| screen.was_left()),
+            None => Ok(plain.tell(&picture).iter().any(|line| print(line) == ExitCode::from(FAILED))),
+        };
+        if left.unwrap_or(true) {
+            return ExitCode::from(DONE);
         }
+        tokio::select! {
+            () = tokio::time::sleep(FRAME) => {}
+            _ = &mut interrupted => return ExitCode::from(DONE),
+        }
+    }
+}
+
+fn picture(status: Status, addr: &str) -> Picture {
+    let unwell =
+        status.rotations.iter().filter(|row| !matches!(row.state.as_str(), "fresh" | "due" | "minting"));
+    let (unwell, all) = (unwell.count(), status.rotations.len());
+    let verdict = if unwell == 0 {
+        format!("all {all} rotations are well")
+    } else {
+        format!("{unwell} of {all} need a look")
+    };
+    Picture {
+        headline: format!("version {} at {addr}", status.version),
+        alarm: false,
+        verdict,
+        notes: status
+            .config
+            .error
+            .map(|error| format!("configuration refused: {error}"))
+            .into_iter()
+            .collect(),
+        rows: status.rotations,
+        now: SystemClock.read().wall,
+    }
+}
+
+/// The status, of the rotations that were asked for.
+async fn chosen(args: &StatusArgs) -> Result<Status, (u8, String)> {
+    let mut status = fetch_status(&args.remote).await?;
+    if let Some(name) = args.names.iter().find(|name| status.rotations.iter().all(|row| row.name != **name)) {
+        return Err((FAILED, format!("{name}: the daemon has no rotation of that name")));
+    }
+    if !args.names.is_empty() {
         status.rotations.retain(|row| args.names.contains(&row.name));
     }
-    match args.output {
-        StatusOutput::Json => print(&serde_json::to_string_pretty(&status).unwrap_or_default()),
-        StatusOutput::Table => print(&tables::status(&status, SystemClock.read().wall)),
-    }
+    Ok(status)
 }
 
 async fn fetch_status(remote: &Remote) -> Result<Status, (u8, String)> {

@@ -27,7 +27,7 @@ pub(super) fn status(status: &Status, now: Timestamp) -> String {
             Cell::new(row.consecutive_failures),
         ]);
     }
-    let mut text = format!("{rows}\n");
+    let mut text = trimmed(&rows);
     if let Some(error) = &status.config.error {
         text.push_str(&format!(
             "\nThe configuration on disk is refused; the one before it stays in force:\n{error}\n"
@@ -35,6 +35,12 @@ pub(super) fn status(status: &Status, now: Timestamp) -> String {
     }
     text.push_str(&errors(&status.rotations));
     text
+}
+
+/// Without the blanks that fill up the last column.
+fn trimmed(table: &Table) -> String {
+    let lines: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n") + "\n"
 }
 
 /// How a pass ended.
@@ -50,7 +56,7 @@ pub(super) fn pass(rotations: &[RotationStatus]) -> String {
             Cell::new(sinks(row)),
         ]);
     }
-    format!("{rows}\n{}", errors(rotations))
+    trimmed(&rows) + &errors(rotations)
 }
 
 fn sinks(row: &RotationStatus) -> String {

@@ -20,7 +20,7 @@ const TOKEN: &str = "canary%two+to/ken\"with:signs";
 /// Every form in which a text could slip through.
 fn forms(text: &str) -> Vec<String> {
     let bytes = text.as_bytes();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let percent = |lower: bool| -> String {
         let encode = |byte: &u8| match byte {
             b if b.is_ascii_alphanumeric() => char::from(*b).to_string(),
@@ -172,7 +172,7 @@ async fn no_secret_is_in_any_output_whatever_fails() {
     gather("once", &["once", "--timeout", "3s", "--config", path]);
     std::fs::remove_file(folder.path().join("voice/theirs")).unwrap();
     gather("once, all well", &["once", "--timeout", "20s", "--config", path]);
-    daemon.until("delivered everywhere", |row| all_in_sync(row)).await;
+    daemon.until("delivered everywhere", all_in_sync).await;
     let well = [daemon.text("/status").await, daemon.text("/").await, daemon.text("/metrics").await];
 
     // It was there to be found: the sinks hold the canary.

@@ -77,13 +77,12 @@ impl Daemon {
             let _ = stderr.read_to_string(&mut all);
             all
         });
-        match address.recv_timeout(PATIENCE) {
-            Ok(address) => Self { child, log, url: format!("http://{address}") },
-            Err(_) => {
-                let _ = child.kill();
-                panic!("the daemon did not listen:\n{}", log.join().unwrap());
-            }
+        if let Ok(address) = address.recv_timeout(PATIENCE) {
+            return Self { child, log, url: format!("http://{address}") };
         }
+        let _ = child.kill();
+        let _ = child.wait();
+        panic!("the daemon did not listen:\n{}", log.join().unwrap());
     }
 
     pub(crate) async fn text(&self, path: &str) -> String {
@@ -107,10 +106,8 @@ impl Daemon {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, look).await {
-            Ok(row) => row,
-            Err(_) => panic!("never {wanted}; at the end: {last:#?}"),
-        }
+        let found = tokio::time::timeout(PATIENCE, look).await;
+        found.unwrap_or_else(|_| panic!("never {wanted}; at the end: {last:#?}"))
     }
 
     pub(crate) fn signal(&self, name: &str) {
