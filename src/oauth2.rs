@@ -1,78 +1,80 @@
-//! Mints access tokens at an OAuth 2.0 token endpoint (RFC 6749 §4.4).
+//! Mints access tokens at a token endpoint by the client credentials grant (RFC 6749 §4.4).
 //!
-//! Asking is here and in `request`; what an answer means is in `response`, which is pure. Nothing of a body, a header
-//! or a URL's query ever reaches an error.
+//! One request per mint, with one way of client authentication; retries, pauses and concurrency are the engine's. What
+//! a response means is decided in `oauth2/response.rs`, purely; what is known of providers is data in
+//! `oauth2/presets.rs`. Neither a body nor a URL's query ever gets into an error or a log line.
 
 pub mod presets;
-mod request;
 pub mod response;
 
-use std::path::PathBuf;
+mod client;
+mod request;
+mod transport;
+
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use futures::future::BoxFuture;
-use jiff::{SignedDuration, Timestamp};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response};
-use tokio::sync::Mutex;
+use jiff::Timestamp;
+use reqwest::header::{self, HeaderMap, HeaderName};
+use reqwest::{Client, Response};
+use tokio::sync::OnceCell;
+use url::Url;
 use zeroize::Zeroizing;
 
-use crate::config::spec::OAuth2Spec;
+use self::response::Head;
+use self::transport::Timeouts;
+use crate::config::spec::{ClientAuth, OAuth2Spec};
 use crate::ports::{Issuer, IssuerError};
 use crate::rotation::{ClientCredentials, MintedToken};
-use presets::Resolved;
-use response::Headers;
 
-/// A token response is a few kilobytes; a body beyond this is not read on.
-const LARGEST_BODY: usize = 1024 * 1024;
-/// Shorter than the keep-alive of most servers, so that a request rarely meets a connection that is just being closed.
-const IDLE: Duration = Duration::from_secs(20);
+/// The largest body that is read. Tokens of 64 KiB exist; a megabyte is no token.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// Room for a usual response without growing.
+const USUAL_BODY: usize = 8 * 1024;
 
+/// A token endpoint. Holds a connection pool and no credentials.
 pub struct TokenEndpoint {
     issuer: Arc<str>,
-    spec: OAuth2Spec,
-    resolved: Resolved,
-    /// Made at the first request: a CA file that cannot be read then fails that request, and the next one looks again.
-    client: Mutex<Option<Client>>,
-    warned_of_type: AtomicBool,
+    spec: Arc<OAuth2Spec>,
+    auth: ClientAuth,
+    timeouts: Timeouts,
+    /// Made at the first request: a CA file that cannot be read fails that request, and the next one looks again.
+    ready: OnceCell<Ready>,
+    warned_of_token_type: AtomicBool,
+}
+
+/// What is the same in every request.
+struct Ready {
+    client: Client,
+    url: Url,
+    headers: HeaderMap,
+    form: String,
 }
 
 impl TokenEndpoint {
+    /// Reads no file and connects to nothing yet.
     #[must_use]
     pub fn new(issuer: Arc<str>, spec: &OAuth2Spec) -> Self {
         Self {
             issuer,
-            resolved: presets::resolve(spec),
-            spec: spec.clone(),
-            client: Mutex::new(None),
-            warned_of_type: AtomicBool::new(false),
+            auth: presets::resolve(spec).client_auth,
+            timeouts: Timeouts { connect: spec.connect_timeout, total: spec.timeout },
+            spec: Arc::new(spec.clone()),
+            ready: OnceCell::new(),
+            warned_of_token_type: AtomicBool::new(false),
         }
     }
 
-    async fn client(&self) -> Result<Client, IssuerError> {
-        let mut client = self.client.lock().await;
-        if let Some(client) = client.as_ref() {
-            return Ok(client.clone());
-        }
-        let mut builder = Client::builder()
-            .user_agent(concat!("everbearer/", env!("CARGO_PKG_VERSION")))
-            .redirect(Policy::none())
-            .connect_timeout(std_span(self.spec.connect_timeout))
-            .timeout(std_span(self.spec.timeout))
-            .pool_idle_timeout(IDLE);
-        if let Some(path) = &self.spec.ca_file {
-            for certificate in read_certificates(path).await? {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
-        if request::is_loopback(&self.resolved.token_url) {
-            builder = builder.no_proxy();
-        }
-        let made =
-            builder.build().map_err(|_| IssuerError::Tls { why: "there is no usable CA store".into() })?;
-        Ok(client.insert(made).clone())
+    async fn ready(&self) -> Result<&Ready, IssuerError> {
+        let build = || async {
+            let spec = Arc::clone(&self.spec);
+            let built = tokio::task::spawn_blocking(move || Ready::build(&spec)).await;
+            // Only a runtime that shuts down drops the task.
+            built.unwrap_or(Err(IssuerError::Unfit { why: "the token endpoint's client was not made" }))
+        };
+        self.ready.get_or_try_init(build).await
     }
 
     async fn ask(
@@ -80,18 +82,47 @@ impl TokenEndpoint {
         credentials: &ClientCredentials,
         asked_at: Timestamp,
     ) -> Result<MintedToken, IssuerError> {
-        let client = self.client().await?;
-        let request = request::build(&client, &self.spec, &self.resolved, credentials)?;
-        let response = client.execute(request).await.map_err(|error| transport(&error))?;
-        let status = response.status().as_u16();
-        let headers =
-            Headers { date: header(&response, "date"), retry_after: header(&response, "retry-after") };
-        let body = read_body(response).await?;
-        let answer = response::read(status, &headers, &body, asked_at, self.spec.default_lifetime)?;
-        if answer.token_type_was_absent && !self.warned_of_type.swap(true, Ordering::Relaxed) {
+        let authorization = request::authorization(self.auth, credentials)?;
+        let Ready { client, url, headers, form } = self.ready().await?;
+        let request = client
+            .post(url.clone())
+            .headers(headers.clone())
+            .header(header::AUTHORIZATION, authorization)
+            .body(form.clone());
+        let mut response =
+            request.send().await.map_err(|error| transport::classify(&error, self.timeouts))?;
+        let body = match read_body(&mut response).await {
+            Ok(body) => body,
+            // Only a success needs its body: a failure's status says enough.
+            Err(_) if !response.status().is_success() => Zeroizing::default(),
+            Err(Unread::TooLarge) => {
+                return Err(IssuerError::Malformed { why: "the body is larger than 1 MiB" });
+            }
+            Err(Unread::Broken(error)) => return Err(transport::classify(&error, self.timeouts)),
+        };
+        let head = Head {
+            status: response.status().as_u16(),
+            date: text(&response, &header::DATE),
+            retry_after: text(&response, &header::RETRY_AFTER),
+        };
+        let answer = response::read(&head, &body, asked_at, self.spec.default_lifetime)?;
+        if answer.warnings.token_type_absent && !self.warned_of_token_type.swap(true, Ordering::Relaxed) {
             tracing::warn!(event = "TokenTypeAbsent", issuer = %self.issuer, "taken as Bearer");
         }
         Ok(answer.token)
+    }
+}
+
+impl Ready {
+    fn build(spec: &OAuth2Spec) -> Result<Self, IssuerError> {
+        let url = Url::parse(&presets::resolve(spec).token_url)
+            .map_err(|_| IssuerError::Unfit { why: "`tokenUrl` is no URL" })?;
+        Ok(Self {
+            client: client::build(spec, &url)?,
+            url,
+            headers: request::headers(spec)?,
+            form: request::form(spec),
+        })
     }
 }
 
@@ -105,68 +136,38 @@ impl Issuer for TokenEndpoint {
     }
 
     fn accepts(&self, credentials: &ClientCredentials) -> Result<(), IssuerError> {
-        request::authorization(self.resolved.client_auth, credentials).map(|_| ())
+        request::authorization(self.auth, credentials).map(|_| ())
     }
 }
 
-fn std_span(span: SignedDuration) -> Duration {
-    Duration::try_from(span).unwrap_or_default()
-}
-
-fn header(response: &Response, name: &str) -> Option<String> {
-    response.headers().get(name)?.to_str().ok().map(str::to_owned)
-}
-
-async fn read_certificates(path: &PathBuf) -> Result<Vec<Certificate>, IssuerError> {
-    let unreadable = |why: String| IssuerError::Tls { why: format!("caFile {}: {why}", path.display()) };
-    let pem = tokio::fs::read(path).await.map_err(|error| unreadable(error.kind().to_string()))?;
-    match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        _ => Err(unreadable("it holds no PEM certificate".into())),
+impl fmt::Debug for TokenEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenEndpoint").field("issuer", &self.issuer).finish_non_exhaustive()
     }
 }
 
-/// The body in chunks, up to the cap; zeroed when it has been read.
-async fn read_body(mut response: Response) -> Result<Zeroizing<Vec<u8>>, IssuerError> {
-    // The whole capacity at once: a growing buffer would leave unzeroed copies behind.
-    let expected =
-        response.content_length().map_or(16 * 1024, |length| usize::try_from(length).unwrap_or(usize::MAX));
-    let mut body = Zeroizing::new(Vec::with_capacity(expected.min(LARGEST_BODY)));
-    loop {
-        match response.chunk().await {
-            Ok(None) => return Ok(body),
-            Ok(Some(chunk)) if body.len() + chunk.len() <= LARGEST_BODY => body.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(IssuerError::Malformed { why: "the body is larger than 1 MiB" }),
-            Err(error) => return Err(transport(&error)),
+enum Unread {
+    TooLarge,
+    Broken(reqwest::Error),
+}
+
+/// The whole body, if it ends below the limit. The client's total timeout covers it.
+async fn read_body(response: &mut Response) -> Result<Zeroizing<Vec<u8>>, Unread> {
+    let mut body = Zeroizing::new(Vec::with_capacity(USUAL_BODY));
+    while let Some(chunk) = response.chunk().await.map_err(Unread::Broken)? {
+        if body.len() + chunk.len() > BODY_LIMIT {
+            return Err(Unread::TooLarge);
         }
+        body.extend_from_slice(&chunk);
     }
+    Ok(body)
 }
 
-/// Whether the request may have reached the endpoint decides whether it may have minted.
-fn transport(error: &reqwest::Error) -> IssuerError {
-    let tls = causes(error).find_map(|cause| {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        cause.downcast_ref::<rustls::Error>().or(inner.and_then(|inner| inner.downcast_ref()))
-    });
-    if let Some(tls) = tls
-        && error.is_connect()
-    {
-        return IssuerError::Tls { why: tls.to_string() };
-    }
-    if error.is_connect() {
-        let why = if error.is_timeout() { "no connection in time" } else { "no connection" };
-        return IssuerError::Transport { why: format!("{why}{}", root_cause(error)), maybe_minted: false };
-    }
-    let why = if error.is_timeout() { "no answer in time" } else { "the connection broke" };
-    IssuerError::Transport { why: why.into(), maybe_minted: true }
+fn text<'a>(response: &'a Response, name: &HeaderName) -> Option<&'a str> {
+    response.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-/// What the operating system said, which names no URL.
-fn root_cause(error: &reqwest::Error) -> String {
-    let last = causes(error).last().and_then(|last| last.downcast_ref::<std::io::Error>());
-    last.map(|io| format!(": {io}")).unwrap_or_default()
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    std::iter::successors(std::error::Error::source(error), |cause| cause.source())
-}
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -1,124 +1,100 @@
-//! The request for a token: a form in the body, the client's credentials in the header.
+//! What a token request says: its form, its fixed headers, and the `Authorization` header made of the credentials.
+//!
+//! One way of client authentication per request (RFC 6749 §2.3). Pure; sending is `oauth2.rs`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
-use reqwest::{Client, Request};
-use url::form_urlencoded::byte_serialize;
-use url::{Host, Url};
+use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::presets::Resolved;
 use crate::config::spec::{ClientAuth, OAuth2Spec};
 use crate::ports::IssuerError;
 use crate::rotation::ClientCredentials;
 
-pub(super) fn build(
-    client: &Client,
-    spec: &OAuth2Spec,
-    resolved: &Resolved,
-    credentials: &ClientCredentials,
-) -> Result<Request, IssuerError> {
-    let mut form = vec![("grant_type", "client_credentials".to_owned())];
-    if !spec.scopes.is_empty() {
-        form.push(("scope", spec.scopes.join(" ")));
-    }
-    if let Some(audience) = &spec.audience {
-        form.push(("audience", audience.clone()));
-    }
-    // An empty parameter is left out: RFC 6749 §3.2 treats it as absent, and some providers do not.
-    form.extend(spec.parameters.iter().filter(|(_, v)| !v.is_empty()).map(|(k, v)| (k.as_str(), v.clone())));
-    let mut request = client
-        .post(&resolved.token_url)
-        .header(ACCEPT, "application/json")
-        .header(AUTHORIZATION, authorization(resolved.client_auth, credentials)?)
-        .form(&form);
-    for (name, value) in &spec.headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            request = request.header(name, value);
-        }
-    }
-    request.build().map_err(|_| IssuerError::Unfit { why: "the token URL cannot be asked" })
+const GRANT: &str = "client_credentials";
+
+/// The form of a client credentials request (RFC 6749 §4.4.2), `application/x-www-form-urlencoded`. What is empty is
+/// left out: §3.2 counts it as omitted, and some providers do not. The configuration's check rules out that anything
+/// stands twice.
+pub(super) fn form(spec: &OAuth2Spec) -> String {
+    let scope = spec.scopes.join(" ");
+    let own =
+        [("grant_type", GRANT), ("scope", &scope), ("audience", spec.audience.as_deref().unwrap_or(""))];
+    let further = spec.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let given = own.into_iter().chain(further).filter(|(_, value)| !value.is_empty());
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish()
 }
 
-/// `Basic …`, marked as sensitive so that no HTTP library prints it.
+/// The headers that do not depend on credentials. The specification's own may replace `Accept` and `User-Agent`; those
+/// that are the client's own business are ruled out by the configuration's check.
+pub(super) fn headers(spec: &OAuth2Spec) -> Result<HeaderMap, IssuerError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    headers.insert(
+        header::USER_AGENT,
+        HeaderValue::from_static(concat!("everbearer/", env!("CARGO_PKG_VERSION"))),
+    );
+    for (name, value) in &spec.headers {
+        let (Ok(name), Ok(mut value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+            return Err(IssuerError::Unfit { why: "one of the issuer's `headers` is not a valid header" });
+        };
+        // Some providers take an API key in a header.
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// The `Authorization` header. Credentials that cannot be sent this way are refused before anything is.
 pub(super) fn authorization(
-    method: ClientAuth,
+    auth: ClientAuth,
     credentials: &ClientCredentials,
 ) -> Result<HeaderValue, IssuerError> {
     let (id, secret) = (credentials.id.expose(), credentials.secret.expose());
-    let pair = Zeroizing::new(match method {
-        // RFC 6749 §2.3.1: both are form-urlencoded before base64.
-        ClientAuth::ClientSecretBasic => {
-            let encode = |text: &str| Zeroizing::new(byte_serialize(text.as_bytes()).collect::<String>());
-            format!("{}:{}", *encode(id), *encode(secret))
+    let unfit = |why| Err(IssuerError::Unfit { why });
+    if id.is_empty() {
+        return unfit("the client id is empty. Put it into the source");
+    }
+    if secret.is_empty() {
+        return unfit("the client secret is empty. Put it into the source");
+    }
+    // RFC 7617 §2 forbids them in Basic credentials, RFC 6749 appendix A.1 and A.2 in any client id and secret.
+    if id.chars().any(char::is_control) {
+        return unfit(
+            "the client id holds control characters, such as a line break. Correct it in the source",
+        );
+    }
+    if secret.chars().any(char::is_control) {
+        return unfit(
+            "the client secret holds control characters, such as a line break. Correct it in the source",
+        );
+    }
+    let pair = Zeroizing::new(match auth {
+        // RFC 6749 §2.3.1: each one form-urlencoded, so that a colon in the id is no separator.
+        ClientAuth::ClientSecretBasic => format!("{}:{}", *encoded(id), *encoded(secret)),
+        ClientAuth::ClientSecretBasicRaw if id.contains(':') => {
+            return unfit(
+                "the client id contains a colon, which `clientAuth: client_secret_basic_raw` cannot send: the id ends \
+                 at the first colon. Use client_secret_basic, or correct the id in the source",
+            );
         }
-        ClientAuth::ClientSecretBasicRaw => {
-            if id.contains(':') {
-                return Err(IssuerError::Unfit {
-                    why: "the client id contains a colon, which client_secret_basic_raw cannot carry: the server would \
-                          read the rest of it as the secret. Use clientAuth: client_secret_basic if the provider \
-                          takes it",
-                });
-            }
-            if id.chars().chain(secret.chars()).any(char::is_control) {
-                return Err(IssuerError::Unfit {
-                    why: "the client id or secret contains a control character; put the right one into the source",
-                });
-            }
-            format!("{id}:{secret}")
-        }
+        ClientAuth::ClientSecretBasicRaw => format!("{id}:{secret}"),
     });
-    let text = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
-    let unfit = |_| IssuerError::Unfit { why: "the credentials do not fit into a header" };
-    let mut value = HeaderValue::from_str(&text).map_err(unfit)?;
+    let text = Zeroizing::new(format!("Basic {}", *Zeroizing::new(STANDARD.encode(pair.as_bytes()))));
+    // Base64 always fits a header.
+    let Ok(mut value) = HeaderValue::from_str(&text) else {
+        return unfit("the client credentials do not fit a header");
+    };
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// A proxy cannot reach our own loopback.
-pub(super) fn is_loopback(url: &str) -> bool {
-    match Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned())) {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
+/// RFC 6749 appendix B: `application/x-www-form-urlencoded` over UTF-8.
+fn encoded(text: &str) -> Zeroizing<String> {
+    Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::secret::SecretText;
-
-    fn header(method: ClientAuth, id: &str, secret: &str) -> Result<String, String> {
-        let credentials = ClientCredentials { id: SecretText::new(id), secret: SecretText::new(secret) };
-        let value = authorization(method, &credentials).map_err(|error| error.to_string())?;
-        assert!(value.is_sensitive());
-        Ok(value.to_str().unwrap().to_owned())
-    }
-
-    #[test]
-    fn the_raw_header_is_that_of_the_guide() {
-        let value = header(ClientAuth::ClientSecretBasicRaw, "jdoe", "correct-horse-battery-staple");
-        assert_eq!(value.unwrap(), "Basic amRvZTpjb3JyZWN0LWhvcnNlLWJhdHRlcnktc3RhcGxl");
-    }
-
-    #[test]
-    fn the_standard_header_is_urlencoded_first() {
-        let value = header(ClientAuth::ClientSecretBasic, "my:id", "a b%c+/é").unwrap();
-        let pair = STANDARD.decode(value.strip_prefix("Basic ").unwrap()).unwrap();
-        assert_eq!(String::from_utf8(pair).unwrap(), "my%3Aid:a+b%25c%2B%2F%C3%A9");
-        // RFC 6749 §2.3.1's own example.
-        let value = header(ClientAuth::ClientSecretBasic, "s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw");
-        assert_eq!(value.unwrap(), "Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3");
-    }
-
-    #[test]
-    fn what_the_raw_header_cannot_carry_is_refused_without_a_byte_of_it() {
-        for (id, secret) in [("canary:id", "x"), ("id", "canary\nx"), ("canary\0", "x")] {
-            let error = header(ClientAuth::ClientSecretBasicRaw, id, secret).unwrap_err();
-            assert!(!error.contains("canary"), "{error}");
-        }
-    }
-}
+mod tests;

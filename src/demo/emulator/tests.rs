@@ -1,3 +1,5 @@
+//! The emulator over HTTP, with a clock that stands still until a test moves it.
+
 use std::sync::atomic::AtomicI64;
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};

@@ -1,23 +1,23 @@
-//! `Retry-After` and HTTP dates (RFC 9110 §10.2.3, §5.6.7).
+//! `Retry-After` and HTTP dates (RFC 9110 §10.2.3 and §5.6.7).
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::rotation::failure::LONGEST_RETRY_AFTER;
 
-/// Seconds or an HTTP date, as a span from `now`; capped at 24 h. What is past, negative or garbage is ignored.
-pub(super) fn parse(text: &str, now: Timestamp) -> Option<SignedDuration> {
-    let text = text.trim();
-    let span = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        text.parse().map_or(LONGEST_RETRY_AFTER, SignedDuration::from_secs) // more digits than an i64 has
+/// How long to wait: seconds, or a date, which counts from the response's own `Date` if there is one. At most 24 h.
+/// `None` for what is absent, past, zero or no value at all.
+pub(super) fn read(value: Option<&str>, reference: Timestamp) -> Option<SignedDuration> {
+    let value = value?.trim();
+    let asked = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are a number all the same, and capped below.
+        SignedDuration::from_secs(value.parse().unwrap_or(i64::MAX))
     } else {
-        http_date(text)?.duration_since(now)
+        http_date(value)?.duration_since(reference)
     };
-    (!span.is_negative()).then(|| span.min(LONGEST_RETRY_AFTER))
+    asked.is_positive().then(|| asked.min(LONGEST_RETRY_AFTER))
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`; the two obsolete forms are not used by any token endpoint.
-pub(super) fn http_date(text: &str) -> Option<Timestamp> {
-    let rest = text.trim().strip_suffix("GMT")?;
-    let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
-    parser.parse_timestamp(format!("{rest}+0000")).ok()
+/// Any of the three forms that a recipient must accept.
+pub(super) fn http_date(value: &str) -> Option<Timestamp> {
+    httpdate::parse_http_date(value.trim()).ok().and_then(|time| Timestamp::try_from(time).ok())
 }

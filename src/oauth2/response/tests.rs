@@ -1,239 +1,274 @@
-use jiff::SignedDuration;
-use proptest::prelude::*;
+//! The table "What a response means", row by row.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
-use crate::rotation::failure::{Classify as _, FailureKind};
 
-fn asked_at() -> Timestamp {
-    "2026-11-24T12:00:00Z".parse().unwrap()
-}
+mod failures;
 
-const DATE: &str = "Tue, 24 Nov 2026 12:00:00 GMT";
+/// Tue, 14 Nov 2023 22:13:20 GMT.
+pub(super) const ASKED: i64 = 1_700_000_000;
+const DATE: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-fn answer(status: u16, body: &str) -> Result<Answer, IssuerError> {
-    let headers = Headers { date: Some(DATE.into()), retry_after: None };
-    read(status, &headers, body.as_bytes(), asked_at(), HOUR)
+pub(super) fn asked_at() -> Timestamp {
+    Timestamp::from_second(ASKED).unwrap()
 }
 
-fn lifetime(body: &str) -> i64 {
-    let answer = answer(200, body).unwrap_or_else(|error| panic!("{body}: {error}"));
-    answer.token.validity.unwrap().lifetime().as_secs()
+fn head(status: u16) -> Head<'static> {
+    Head { status, date: Some(DATE), retry_after: None }
 }
 
-fn jwt(claims: &str) -> String {
-    format!("{}.{}.sig", URL_SAFE_NO_PAD.encode("{\"alg\":\"HS256\"}"), URL_SAFE_NO_PAD.encode(claims))
+fn read_at(head: &Head<'_>, body: impl AsRef<[u8]>) -> Result<Answer, IssuerError> {
+    read(head, body.as_ref(), asked_at(), HOUR)
 }
 
-#[test]
-fn the_guides_own_answer_is_a_token_for_an_hour() {
-    let body = r#"{"access_token": "eyJhbGciOiJIUzI1NiJ9.e30.kl3H", "access_token_id": "a5xA3xMKEggGwvpSLtk2lRb",
-                   "token_type": "Bearer", "expires_in": 3600}"#;
-    assert_eq!(lifetime(body), 3600);
+pub(super) fn jwt(claims: &str) -> String {
+    format!("eyJhbGciOiJIUzI1NiJ9.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims))
 }
 
-#[test]
-fn a_lifetime_is_the_least_that_any_witness_says() {
-    let noon = asked_at().as_second();
-    let with =
-        |token: &str, rest: &str| format!(r#"{{"access_token":"{token}","token_type":"bearer"{rest}}}"#);
-    let one_day = jwt(&format!(r#"{{"iat":{noon},"exp":{}}}"#, noon + 86_400));
-    let ten_minutes = jwt(&format!(r#"{{"iat":{noon},"exp":{}}}"#, noon + 600));
-    let other_clock = jwt(&format!(r#"{{"iat":{},"exp":{}}}"#, noon + 50_000, noon + 50_300));
-    let broken = jwt(r#"{"exp":"soon","iat":[]}"#);
-    for (sentence, body, expected) in [
-        ("a number", with("t", r#","expires_in":300"#), 300),
-        ("a number in a string", with("t", r#","expires_in":"300""#), 300),
-        ("a float", with("t", r#","expires_in":300.9"#), 300),
-        ("null is absent", with("t", r#","expires_in":null"#), 3600),
-        ("absent is the default", with("t", ""), 3600),
-        ("expires_at in Unix seconds", with("t", &format!(r#","expires_at":{}"#, noon + 120)), 120),
-        ("expires_on as text", with("t", &format!(r#","expires_on":"{}""#, noon + 120)), 120),
-        ("expires_at as RFC 3339", with("t", r#","expires_at":"2026-11-24T12:05:00Z""#), 300),
-        (
-            "expires_in wins over expires_at",
-            with("t", r#","expires_in":60,"expires_at":"2026-11-24T12:05:00Z""#),
-            60,
-        ),
-        ("a JWT that lives longer changes nothing", with(&one_day, r#","expires_in":300"#), 300),
-        ("a JWT that ends earlier is believed", with(&ten_minutes, r#","expires_in":3600"#), 600),
-        ("a JWT alone tells", with(&ten_minutes, ""), 600),
-        ("another clock's instants count as spans", with(&other_clock, r#","expires_in":3600"#), 300),
-        ("claims that make no sense are no claims", with(&broken, r#","expires_in":300"#), 300),
-        ("more than ten years are ten years", with("t", r#","expires_in":1e300"#), 315_360_000),
-    ] {
-        assert_eq!(lifetime(&body), expected, "{sentence}");
-    }
+pub(super) fn seconds_of(answer: &Answer) -> f64 {
+    answer.token.validity.unwrap().lifetime().as_secs_f64()
 }
 
-#[test]
-fn each_row_of_the_response_table_has_its_class() {
-    use FailureKind::{CredentialRejected, Permanent, Throttled, Transient};
-    let named = Permanent { named: true };
-    let bare = Permanent { named: false };
-    let throttled = Throttled { retry_after: None };
-    let token = r#"{"access_token":"t","token_type":"Bearer","expires_in":60}"#;
-    for (sentence, status, body, kind, code) in [
-        ("an error on 200", 200, r#"{"error":"invalid_client"}"#, CredentialRejected, "invalid_client"),
-        ("error and token", 200, r#"{"error":"invalid_scope","access_token":"t"}"#, named, "invalid_scope"),
-        ("an unknown code on 200", 200, r#"{"error":"hm"}"#, named, "unknown_error_code"),
-        ("no token", 200, "{}", Transient, "malformed"),
-        ("an empty body", 200, "", Transient, "malformed"),
-        ("HTML", 200, "<html>a=b</html>", Transient, "malformed"),
-        ("cut short", 200, r#"{"access_token":"t","exp"#, Transient, "malformed"),
-        ("a token that is no text", 200, r#"{"access_token":7}"#, Transient, "malformed"),
-        ("an empty token", 200, r#"{"access_token":""}"#, Transient, "malformed"),
-        ("a token with a newline", 200, r#"{"access_token":"a\nb"}"#, Transient, "malformed"),
-        ("a lifetime of zero", 200, r#"{"access_token":"t","expires_in":0}"#, Transient, "malformed"),
-        ("a negative lifetime", 200, r#"{"access_token":"t","expires_in":-1}"#, Transient, "malformed"),
-        (
-            "a lifetime that is no number",
-            200,
-            r#"{"access_token":"t","expires_in":"soon"}"#,
-            Transient,
-            "malformed",
-        ),
-        ("an infinite lifetime", 200, r#"{"access_token":"t","expires_in":"inf"}"#, Transient, "malformed"),
-        ("another success", 204, token, Transient, "malformed"),
-        (
-            "another token type",
-            200,
-            r#"{"access_token":"t","token_type":"DPoP"}"#,
-            named,
-            "unsupported_token_type",
-        ),
-        ("400 invalid_client", 400, r#"{"error":"invalid_client"}"#, CredentialRejected, "invalid_client"),
-        ("401 invalid_grant", 401, r#"{"error":"invalid_grant"}"#, CredentialRejected, "invalid_grant"),
-        ("401 without a code", 401, "", CredentialRejected, "unauthorized"),
-        ("401 with an unknown code", 401, r#"{"error":"hm"}"#, CredentialRejected, "unauthorized"),
-        ("400 invalid_scope", 400, r#"{"error":"invalid_scope"}"#, named, "invalid_scope"),
-        ("400 unauthorized_client", 400, r#"{"error":"unauthorized_client"}"#, named, "unauthorized_client"),
-        (
-            "400 unsupported_grant_type",
-            400,
-            r#"{"error":"unsupported_grant_type"}"#,
-            named,
-            "unsupported_grant_type",
-        ),
-        ("400 invalid_target", 400, r#"{"error":"invalid_target"}"#, named, "invalid_target"),
-        ("400 invalid_request", 400, r#"{"error":"invalid_request"}"#, named, "invalid_request"),
-        ("400 with an unknown code", 400, r#"{"error":"hm"}"#, named, "unknown_error_code"),
-        ("400 without a code", 400, "no", bare, "unexpected_status"),
-        (
-            "400 temporarily_unavailable",
-            400,
-            r#"{"error":"temporarily_unavailable"}"#,
-            Transient,
-            "temporarily_unavailable",
-        ),
-        ("403", 403, "", bare, "unexpected_status"),
-        ("403 with an unknown code", 403, r#"{"error":"hm"}"#, bare, "unexpected_status"),
-        ("404", 404, "", bare, "unexpected_status"),
-        ("407", 407, "", bare, "unexpected_status"),
-        ("a redirect", 307, token, bare, "unexpected_status"),
-        ("a redirect with a code", 302, r#"{"error":"invalid_client"}"#, bare, "unexpected_status"),
-        ("408", 408, "", Transient, "server_error"),
-        ("425", 425, "", Transient, "server_error"),
-        ("429", 429, "", throttled, "throttled"),
-        ("429 whatever the code", 429, r#"{"error":"invalid_client"}"#, throttled, "throttled"),
-        ("500", 500, "", Transient, "server_error"),
-        ("the status decides on 5xx", 500, r#"{"error":"invalid_client"}"#, Transient, "server_error"),
-        ("503 without Retry-After", 503, "", Transient, "server_error"),
-        ("a status that nobody knows", 999, "", Transient, "server_error"),
-    ] {
-        let error = answer(status, body).err().unwrap_or_else(|| panic!("{sentence}: a token"));
-        assert_eq!((error.kind(), error.code()), (kind, code), "{sentence}");
-    }
-}
-
-#[test]
-fn what_is_meant_well_is_read_as_meant() {
-    let ok = |body: &str| answer(200, body).unwrap_or_else(|error| panic!("{body}: {error}"));
-    assert!(!ok(r#"{"access_token":"t","token_type":"BEARER"}"#).token_type_was_absent);
-    assert!(ok(r#"{"access_token":"t"}"#).token_type_was_absent);
-    ok("access_token=t&token_type=bearer&expires_in=60");
-    ok("\u{feff}{\"access_token\":\"t\"}");
-    ok(r#"{"access_token":"t","error":null}"#);
-    assert!(answer(201, r#"{"access_token":"t"}"#).is_ok());
-    ok(&format!(r#"{{"access_token":"{}"}}"#, "x".repeat(LONGEST_TOKEN)));
-    let deep = format!(r#"{{"access_token":"t","x":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
-    assert!(answer(200, &deep).is_err(), "deep nesting is refused, not followed");
-}
-
-#[test]
-fn the_id_of_a_token_is_its_jti() {
-    let token = jwt(r#"{"jti":"a5x"}"#);
-    let with = |id: &str| answer(200, &format!(r#"{{"access_token":"{token}","access_token_id":"{id}"}}"#));
-    assert!(with("a5x").is_ok());
-    assert!(matches!(with("other"), Err(IssuerError::Malformed { .. })));
-}
-
-#[test]
-fn retry_after_is_a_span_of_the_providers_clock() {
-    let retry_after = |text: &str, status| {
-        let headers = Headers { date: Some(DATE.into()), retry_after: Some(text.into()) };
-        // Our own clock is a day off, which must not matter.
-        let asked_at = asked_at() - SignedDuration::from_hours(24);
-        match read(status, &headers, b"", asked_at, HOUR) {
-            Err(IssuerError::Throttled { retry_after, .. }) => retry_after.map(|span| span.as_secs()),
-            Err(_) => None,
-            Ok(_) => panic!("a token"),
+pub(super) fn token_of(answer: &Answer) -> &str {
+    match &answer.token.material {
+        Material::Bearer { access_token, token_type, .. } => {
+            assert_eq!(&**token_type, "Bearer");
+            access_token.expose()
         }
-    };
-    for (text, expected) in [
-        ("120", Some(120)),
-        ("0", Some(0)),
-        ("Tue, 24 Nov 2026 12:01:00 GMT", Some(60)),
-        ("Tue, 24 Nov 2026 11:59:00 GMT", None),
-        ("-5", None),
-        ("soon", None),
-        ("1.5", None),
-        ("", None),
-        ("99999999", Some(86_400)),
-        ("99999999999999999999999", Some(86_400)),
-        ("Fri, 24 Nov 2300 12:00:00 GMT", Some(86_400)),
-    ] {
-        assert_eq!(retry_after(text, 429), expected, "{text:?}");
-        assert_eq!(retry_after(text, 503), expected, "{text:?} on 503");
+        Material::Basic { .. } => panic!("a token endpoint issues no Basic credentials"),
     }
 }
 
-proptest! {
-    #[test]
-    fn any_answer_has_a_meaning_and_no_error_repeats_the_body(
-        status in 0u16..1000,
-        body in proptest::collection::vec(any::<u8>(), 0..200),
-        date in ".{0,40}",
-        retry_after in ".{0,40}",
-    ) {
-        let headers = Headers { date: Some(date), retry_after: Some(retry_after) };
-        let _ = read(status, &headers, &body, asked_at(), HOUR);
-    }
+#[test]
+fn the_guides_response_is_an_hours_token() {
+    let body = r#"{"access_token": "opaque", "access_token_id": "a5xA3xMKEggGwvpSLtk2lRb", "token_type": "Bearer", "expires_in": 3600}"#;
+    let answer = read_at(&head(200), body).unwrap();
+    assert_eq!((token_of(&answer), seconds_of(&answer)), ("opaque", 3600.0));
+    assert_eq!(answer.token.validity.unwrap().issued_at(), asked_at(), "counted from before the request");
+    assert_eq!(answer.warnings, Warnings::default());
+    assert_eq!(answer.skew, Some(SignedDuration::ZERO));
+}
 
-    #[test]
-    fn an_error_never_yields_a_token_nor_repeats_its_description(
-        status in 200u16..600,
-        code in "[a-z_]{1,24}",
-        with_token: bool,
-    ) {
-        let token = if with_token { r#","access_token":"canary-token""# } else { "" };
-        let body = format!(r#"{{"error":"{code}","error_description":"canary-echo"{token}}}"#);
-        let error = answer(status, &body).expect_err("an error is no token");
-        let shown = format!("{error} {error:?} {}", error.code());
-        prop_assert!(!shown.contains("canary"), "{shown}");
+/// Each row: what the endpoint does, the body, and the lifetime in seconds that follows.
+#[test]
+fn a_success_lives_as_long_as_its_shortest_witness() {
+    let token = |rest: &str| format!(r#"{{"access_token":"t","token_type":"Bearer"{rest}}}"#);
+    let signed = |claims: &str, rest: &str| {
+        format!(r#"{{"access_token":"{}","token_type":"Bearer"{rest}}}"#, jwt(claims))
+    };
+    let rows: Vec<(&str, String, f64)> = vec![
+        ("sends expires_in", token(r#","expires_in":300"#), 300.0),
+        ("sends it as a string", token(r#","expires_in":"3599""#), 3599.0),
+        ("sends it as a string with spaces", token(r#","expires_in":" 3599 ""#), 3599.0),
+        ("sends it as a float", token(r#","expires_in":299.5"#), 299.5),
+        ("sends it as a float in a string", token(r#","expires_in":"299.5""#), 299.5),
+        ("sends it in exponents", token(r#","expires_in":3.6e3"#), 3600.0),
+        ("sends finer parts than milliseconds", token(r#","expires_in":5.0009"#), 5.0),
+        ("sends none", token(""), 3600.0),
+        ("sends null", token(r#","expires_in":null"#), 3600.0),
+        ("sends a million years", token(r#","expires_in":1e300"#), 315_360_000.0),
+        ("sends expires_at in seconds", token(r#","expires_at":1700000300"#), 300.0),
+        ("sends expires_at in a string", token(r#","expires_at":"1700000300""#), 300.0),
+        ("sends expires_at in milliseconds", token(r#","expires_at":1700000300000"#), 300.0),
+        ("sends expires_at as RFC 3339", token(r#","expires_at":"2023-11-14T22:18:20Z""#), 300.0),
+        ("sends expires_at with an offset", token(r#","expires_at":"2023-11-14T23:18:20+01:00""#), 300.0),
+        ("sends expires_on", token(r#","expires_on":"1700000300""#), 300.0),
+        ("sends expires_in and expires_on", token(r#","expires_in":60,"expires_on":1700000300"#), 60.0),
+        ("a JWT of its own lifetime", signed(r#"{"iat":1700000000,"exp":1700000600}"#, ""), 600.0),
+        (
+            "a JWT that ends before expires_in",
+            signed(r#"{"iat":1699999999.5,"exp":1700000100}"#, r#","expires_in":3600"#),
+            100.0,
+        ),
+        (
+            "a JWT that ends after expires_in",
+            signed(r#"{"iat":1700000000,"exp":1700007200}"#, r#","expires_in":60"#),
+            60.0,
+        ),
+        (
+            "an old JWT again, near its end",
+            signed(r#"{"iat":1699996500,"exp":1700000100}"#, r#","expires_in":3600"#),
+            100.0,
+        ),
+        ("a JWT without iat", signed(r#"{"exp":1700000100}"#, r#","expires_in":3600"#), 100.0),
+        (
+            "a JWT whose exp has passed, as if by another clock",
+            signed(r#"{"exp":1600000000}"#, r#","expires_in":60"#),
+            60.0,
+        ),
+        (
+            "a JWT whose exp precedes its iat",
+            signed(r#"{"iat":1700003600,"exp":1700000000}"#, r#","expires_in":60"#),
+            60.0,
+        ),
+        ("a JWT with times in strings", signed(r#"{"iat":"1700000000","exp":"1700000600"}"#, ""), 600.0),
+        ("a JWT without claims, as in the guide", signed("{}", r#","expires_in":3600"#), 3600.0),
+        ("three parts that are no JWT", signed("no json", r#","expires_in":60"#), 60.0),
+        (
+            "claims that stand twice",
+            signed(r#"{"exp":1700000001,"exp":1700000001}"#, r#","expires_in":60"#),
+            1.0,
+        ),
+        (
+            "unknown fields",
+            token(r#","id_token":"x","instance_url":"https://x","deep":[[{"a":[]}]],"expires_in":60"#),
+            60.0,
+        ),
+        ("error fields that say no", token(r#","error":null,"expires_in":60"#), 60.0),
+        ("an empty error", token(r#","error":"","expires_in":60"#), 60.0),
+        ("error: false", token(r#","error":false,"expires_in":60"#), 60.0),
+        ("a byte order mark", format!("\u{feff}{}", token(r#","expires_in":60"#)), 60.0),
+        ("white space around", format!(" \r\n{}\n", token(r#","expires_in":60"#)), 60.0),
+        ("a form", "access_token=t&scope=a%20b&token_type=bearer&expires_in=60".to_owned(), 60.0),
+        ("a field twice with one value", token(r#","expires_in":60,"expires_in":60"#), 60.0),
+        ("an indifferent field twice", token(r#","note":1,"note":2,"expires_in":60"#), 60.0),
+    ];
+    for (case, body, seconds) in rows {
+        for status in [200, 201] {
+            let answer = read_at(&head(status), &body).unwrap_or_else(|error| panic!("{case}: {error}"));
+            assert!((seconds_of(&answer) - seconds).abs() < 1e-6, "{case}: {}", seconds_of(&answer));
+            token_of(&answer);
+        }
     }
+}
 
-    #[test]
-    fn a_lifetime_is_never_longer_than_a_witness(
-        expires_in in 1i64..1_000_000,
-        iat in -1_000_000i64..1_000_000,
-        life in 1i64..1_000_000,
-    ) {
-        let noon = asked_at().as_second();
-        let token = jwt(&format!(r#"{{"iat":{},"exp":{}}}"#, noon + iat, noon + iat + life));
-        let body = format!(r#"{{"access_token":"{token}","expires_in":{expires_in}}}"#);
-        let lifetime = lifetime(&body);
-        prop_assert!(lifetime <= expires_in && lifetime <= life);
-        prop_assert!(iat + life <= 0 || lifetime <= iat + life, "exp − Date");
+#[test]
+fn the_default_lifetime_counts_only_where_nobody_tells() {
+    let answer = read_at(&head(200), r#"{"access_token":"t","token_type":"Bearer"}"#).unwrap();
+    assert!(answer.warnings.lifetime_assumed);
+    let answer =
+        read_at(&head(200), r#"{"access_token":"t","token_type":"Bearer","expires_in":60}"#).unwrap();
+    assert!(!answer.warnings.lifetime_assumed);
+}
+
+#[test]
+fn without_a_date_an_instant_may_shorten_the_default_and_no_more() {
+    let dateless = Head { date: None, ..head(200) };
+    let rows = [
+        ("an hour and more ahead of our clock", 1_700_009_000, 3600.0),
+        ("a minute ahead", 1_700_000_060, 60.0),
+        ("behind, so that our clock must be wrong", 1_600_000_000, 3600.0),
+    ];
+    for (case, expires_at, seconds) in rows {
+        let body = format!(r#"{{"access_token":"t","token_type":"Bearer","expires_at":{expires_at}}}"#);
+        let answer = read_at(&dateless, body).unwrap();
+        assert!((seconds_of(&answer) - seconds).abs() < 1e-6, "{case}");
+        assert_eq!(answer.skew, None);
+    }
+    let body = format!(r#"{{"access_token":"{}","token_type":"Bearer"}}"#, jwt(r#"{"exp":1700000060}"#));
+    let answer = read_at(&dateless, body).unwrap();
+    assert!(answer.warnings.lifetime_assumed, "a bare exp is an instant of another clock");
+}
+
+#[test]
+fn the_skew_is_the_date_minus_our_clock() {
+    let ahead = Head { date: Some("Tue, 14 Nov 2023 22:14:20 GMT"), ..head(200) };
+    let answer = read_at(&ahead, r#"{"access_token":"t","expires_in":60}"#).unwrap();
+    assert_eq!(answer.skew, Some(SignedDuration::from_mins(1)));
+}
+
+#[test]
+fn a_token_without_a_type_is_bearer_with_a_warning() {
+    for body in
+        [r#"{"access_token":"t"}"#, r#"{"access_token":"t","token_type":null}"#, "access_token=t&token_type="]
+    {
+        let answer = read_at(&head(200), body).unwrap();
+        assert!(answer.warnings.token_type_absent, "{body}");
+        token_of(&answer);
+    }
+    for name in ["Bearer", "bearer", "BEARER"] {
+        let answer = read_at(&head(200), format!(r#"{{"access_token":"t","token_type":"{name}"}}"#)).unwrap();
+        assert!(!answer.warnings.token_type_absent);
+        token_of(&answer);
+    }
+}
+
+#[test]
+fn a_token_of_64_kib_is_fine() {
+    let long = "x".repeat(64 * 1024);
+    let answer = read_at(&head(200), format!(r#"{{"access_token":"{long}","expires_in":60}}"#)).unwrap();
+    assert_eq!(token_of(&answer).len(), LONGEST_TOKEN);
+    assert!(read_at(&head(200), format!(r#"{{"access_token":"{long}x"}}"#)).is_err(), "and no more");
+}
+
+#[test]
+fn templates_see_the_whole_response_as_json() {
+    let bodies = [
+        "\u{feff}{\"access_token\":\"t\",\"instance_url\":\"https://a/?b\"}",
+        "access_token=t&instance_url=https%3A%2F%2Fa%2F%3Fb",
+    ];
+    for body in bodies {
+        let answer = read_at(&head(200), body).unwrap();
+        let Material::Bearer { response: Some(response), .. } = &answer.token.material else {
+            panic!("{body}")
+        };
+        assert_eq!(response.expose(), r#"{"access_token":"t","instance_url":"https://a/?b"}"#);
+    }
+}
+
+#[test]
+fn the_id_that_bandwidth_sends_must_be_the_tokens_own() {
+    let body =
+        |claims: &str, id: &str| format!(r#"{{"access_token":"{}","access_token_id":{id}}}"#, jwt(claims));
+    assert!(read_at(&head(200), body(r#"{"jti":"a"}"#, r#""a""#)).is_ok());
+    assert!(read_at(&head(200), body("{}", r#""a""#)).is_ok(), "there is nothing to compare");
+    assert!(read_at(&head(200), body(r#"{"jti":"a"}"#, "null")).is_ok());
+    assert!(read_at(&head(200), r#"{"access_token":"opaque","access_token_id":"a"}"#).is_ok());
+    let error = read_at(&head(200), body(r#"{"jti":"a"}"#, r#""b""#)).unwrap_err();
+    assert!(error.to_string().contains("access_token_id differs from the token's jti"), "{error}");
+}
+
+/// Each row: what the endpoint does, status, body. All of it is transient, and may have minted a token.
+#[test]
+fn a_2xx_that_makes_no_sense_is_malformed() {
+    let deep = format!(r#"{{"access_token":"t","x":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+    let very_deep = format!(r#"{{"x":{}"#, "[".repeat(500_000));
+    let rows: Vec<(&str, u16, &str)> = vec![
+        ("another 2xx", 202, r#"{"access_token":"t"}"#),
+        ("no content", 204, ""),
+        ("nothing", 200, ""),
+        ("white space", 200, " \n"),
+        ("a page", 200, "<html><body>Sign in</body></html>"),
+        ("plain words", 200, "Service is fine = yes"),
+        ("cut short", 200, r#"{"access_token":"t","expi"#),
+        ("more after the end", 200, r#"{"access_token":"t"}{"#),
+        ("an array", 200, r#"["access_token=t"]"#),
+        ("a text", 200, r#""access_token=t""#),
+        ("no token", 200, r#"{"token_type":"Bearer","expires_in":60}"#),
+        ("a null token", 200, r#"{"access_token":null}"#),
+        ("an empty token", 200, r#"{"access_token":""}"#),
+        ("a number for a token", 200, r#"{"access_token":1}"#),
+        ("a list for a token", 200, r#"{"access_token":["t"]}"#),
+        ("a token with a line break", 200, r#"{"access_token":"t\nX-Evil: 1"}"#),
+        ("a token with a space", 200, r#"{"access_token":"a b"}"#),
+        ("a token with a NUL", 200, r#"{"access_token":"a\u0000"}"#),
+        ("a token that is no ASCII", 200, r#"{"access_token":"é"}"#),
+        ("a form with a line break in the token", 200, "access_token=t%0D%0AX"),
+        ("two tokens", 200, r#"{"access_token":"a","access_token":"b"}"#),
+        ("two lifetimes", 200, r#"{"access_token":"a","expires_in":60,"expires_in":3600}"#),
+        ("two tokens in a form", 200, "access_token=a&access_token=b"),
+        ("expires_in of 0", 200, r#"{"access_token":"t","expires_in":0}"#),
+        ("expires_in of 0 in a string", 200, r#"{"access_token":"t","expires_in":"0"}"#),
+        ("a negative expires_in", 200, r#"{"access_token":"t","expires_in":-1}"#),
+        ("expires_in beyond numbers", 200, r#"{"access_token":"t","expires_in":1e999}"#),
+        ("expires_in NaN", 200, r#"{"access_token":"t","expires_in":"NaN"}"#),
+        ("expires_in infinite", 200, r#"{"access_token":"t","expires_in":"inf"}"#),
+        ("expires_in soon", 200, r#"{"access_token":"t","expires_in":"soon"}"#),
+        ("expires_in empty", 200, r#"{"access_token":"t","expires_in":""}"#),
+        ("expires_in true", 200, r#"{"access_token":"t","expires_in":true}"#),
+        ("expires_in a list", 200, r#"{"access_token":"t","expires_in":[60]}"#),
+        ("expires_at that has passed", 200, r#"{"access_token":"t","expires_at":1600000000}"#),
+        ("expires_at tomorrow", 200, r#"{"access_token":"t","expires_at":"tomorrow"}"#),
+        ("deep nesting", 200, &deep),
+        ("very deep nesting", 200, &very_deep),
+        ("UTF-16", 200, "\u{0}{\u{0}}"),
+    ];
+    for (case, status, body) in rows {
+        let error = read_at(&head(status), body).expect_err(case);
+        assert!(matches!(error, IssuerError::Malformed { .. }), "{case}: {error:?}");
+        assert!(error.maybe_minted(), "{case}");
     }
 }
