@@ -4,11 +4,12 @@
 //! log; what an answer means for a sink is said in [`explain`], and whose a Secret is in [`ownership`]. A Secret as
 //! a source, watches, Events and the Lease are not here yet.
 
+mod apply;
 mod call;
 mod client;
 mod explain;
 mod ownership;
 mod secret_sink;
 
-pub use client::{ClientError, client};
+pub use client::{ClientError, LazyClient, client};
 pub use secret_sink::SecretSink;

@@ -13,12 +13,18 @@ use kube::client::{AuthError, Body};
 use kube::core::Status;
 use serde::de::DeserializeOwned;
 
+use super::client::LazyClient;
+
 /// A Secret holds 1 MiB at most, base64 and metadata make it about 2 MiB.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
 
 /// Why a request did not yield what it asked for.
 #[derive(Debug)]
 pub(super) enum CallError {
+    /// There is no client: the configuration or the machine has to change.
+    NoClient {
+        why: String,
+    },
     Unreachable {
         why: String,
     },
@@ -55,7 +61,7 @@ pub(super) type BuiltRequest = Result<http::Request<Vec<u8>>, kube::core::reques
 
 /// Sends a request and reads its answer, all within `deadline`.
 pub(super) async fn call<T: DeserializeOwned>(
-    client: &Client,
+    client: &LazyClient,
     request: BuiltRequest,
     deadline: Duration,
 ) -> Result<T, CallError> {
@@ -64,6 +70,7 @@ pub(super) async fn call<T: DeserializeOwned>(
     if let Ok(agent) = concat!("everbearer/", env!("CARGO_PKG_VERSION")).parse() {
         request.headers_mut().insert("user-agent", agent);
     }
+    let client = client.get().await?;
     tokio::time::timeout(deadline, exchange(client, request))
         .await
         .unwrap_or(Err(CallError::TimedOut { seconds: deadline.as_secs() }))

@@ -13,13 +13,18 @@ use kube::client::AuthError;
 use kube::config::{Cluster, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use thiserror::Error;
+use tokio::sync::OnceCell;
 
+use super::call::CallError;
 use crate::config::spec::KubernetesSpec;
 
 /// A write has 4 s in all, so that one that meets a dead address still fails as unreachable, not as a timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Ends connections that nobody waits for any more; each request has its own, shorter deadline.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// For files on a slow disk and an exec plugin that asks a cloud.
+const MAKE_DEADLINE: Duration = Duration::from_secs(8);
 
 /// Why there is no client. Nothing was sent yet: the configuration or the machine has to change.
 #[derive(Debug, Error)]
@@ -51,6 +56,34 @@ pub fn client(spec: &KubernetesSpec) -> Result<Client, ClientError> {
     config.reset_reader_on_write = true; // or a connection's idle time would count against its next answer
     config.default_retry = false;
     Client::try_from(config).map_err(unusable)
+}
+
+/// A client that is made at the first call, so that a missing kubeconfig fails that call and not the start; the next
+/// call looks again. Sinks share one.
+pub struct LazyClient {
+    spec: KubernetesSpec,
+    made: OnceCell<Client>,
+}
+
+impl LazyClient {
+    #[must_use]
+    pub fn new(spec: KubernetesSpec) -> Self {
+        Self { spec, made: OnceCell::new() }
+    }
+
+    pub(super) async fn get(&self) -> Result<&Client, CallError> {
+        let make = || async {
+            let spec = self.spec.clone();
+            // Files are read, and an exec plugin may run for seconds.
+            let made = tokio::task::spawn_blocking(move || client(&spec));
+            match tokio::time::timeout(MAKE_DEADLINE, made).await {
+                Ok(Ok(made)) => made.map_err(|e| CallError::NoClient { why: e.to_string() }),
+                Ok(Err(_)) => Err(CallError::NoClient { why: "making the client failed".to_owned() }),
+                Err(_) => Err(CallError::TimedOut { seconds: MAKE_DEADLINE.as_secs() }),
+            }
+        };
+        self.made.get_or_try_init(make).await
+    }
 }
 
 fn load(spec: &KubernetesSpec) -> Result<Config, ClientError> {

@@ -22,6 +22,7 @@ pub(super) struct Place<'a> {
 /// `size`: bytes that were to be written, 0 for a look.
 pub(super) fn sink_error(error: CallError, place: Place<'_>, size: usize) -> SinkError {
     match error {
+        CallError::NoClient { why } => SinkError::Unfit { why },
         CallError::Unreachable { why } => unreachable(&format!(
             "{why}. Deliveries go on when it is back; from a pod, look at the network policy and at `kubectl get --raw /readyz`"
         )),

@@ -8,23 +8,19 @@
 //!
 //! One Secret per sink. Watching for drift, Events and restarts of consumers are not here.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::display::Base64Display;
-use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Client;
 use kube::api::{GetParams, Patch, PatchParams};
 use kube::core::{PartialObjectMeta, Request};
-use serde::{Serialize, Serializer};
 
+use super::apply::{ABSENT, Apply, Precondition};
 use super::call::{CallError, call, plain};
+use super::client::LazyClient;
 use super::explain::{LARGEST_SECRET, Place, TAKE_OVER, only_a_dry_run_fails, sink_error};
 use super::ownership::{self, FIELD_MANAGER, Owner};
 use crate::config::spec::KubernetesSecretSpec;
@@ -37,25 +33,20 @@ use crate::secret::{Content, SecretBytes};
 const WRITE_DEADLINE: Duration = Duration::from_secs(4);
 const READ_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The handle of a Secret that is not there.
-const ABSENT: &str = "absent";
-/// etcd gives its first write revision 2, so no object has this one.
-const NEVER: &str = "1";
 /// Kubernetes fills Secrets of this type itself, and their tokens open the cluster.
 const SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
 
 pub struct SecretSink {
-    client: Client,
+    client: Arc<LazyClient>,
     installation: Arc<str>,
     rotation: RotationName,
     spec: KubernetesSecretSpec,
 }
 
 impl SecretSink {
-    /// `client` as made by [`super::client`]: without retries of its own.
     #[must_use]
     pub fn new(
-        client: Client,
+        client: Arc<LazyClient>,
         installation: Arc<str>,
         rotation: RotationName,
         spec: KubernetesSecretSpec,
@@ -194,38 +185,18 @@ impl SecretSink {
         against: &Handle,
         delivery: Option<(&Content, &Receipt)>,
     ) -> Result<ObjectMeta, CallError> {
-        let precondition = Precondition::parse(against);
+        let precondition = Precondition::of(against);
         let mut parameters = PatchParams::apply(FIELD_MANAGER);
         parameters.force = precondition.uid.is_some();
         parameters.dry_run = delivery.is_none();
-        let body = Patch::Apply(self.body(precondition, delivery));
+        let marks = Apply::new(&self.spec, &self.installation, self.rotation.as_str(), precondition);
+        let body = match delivery {
+            Some((content, receipt)) => marks.with(content, receipt),
+            None => marks,
+        };
         // The answer is the metadata alone, so that the token does not come back.
-        let request = self.request().patch_metadata(&self.spec.name, &parameters, &body);
+        let request = self.request().patch_metadata(&self.spec.name, &parameters, &Patch::Apply(body));
         call::<PartialObjectMeta<Secret>>(&self.client, request, WRITE_DEADLINE).await.map(|o| o.metadata)
-    }
-
-    fn body<'a>(
-        &'a self,
-        precondition: Precondition<'a>,
-        delivery: Option<(&'a Content, &Receipt)>,
-    ) -> Apply<'a> {
-        let mut labels: BTreeMap<&str, &str> =
-            self.spec.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        labels.insert(ownership::MANAGED_BY, FIELD_MANAGER);
-        let mut annotations: BTreeMap<&str, Cow<'_, str>> =
-            self.spec.annotations.iter().map(|(key, value)| (key.as_str(), value.into())).collect();
-        annotations.insert(ownership::ROTATION, self.rotation.as_str().into());
-        annotations.insert(ownership::INSTALLATION, (&*self.installation).into());
-        if let Some((_, receipt)) = delivery {
-            annotations.insert(ownership::RECEIPT, receipt.encode().into());
-            if let Some(validity) = receipt.validity {
-                annotations.insert(ownership::EXPIRES_AT, format!("{:.0}", validity.expires_at()).into());
-            }
-        }
-        let data = delivery.map(|(content, _)| content.expose_all().map(|(k, v)| (k, Base64(v))).collect());
-        let Precondition { uid, resource_version } = precondition;
-        let metadata = ApplyMetadata { name: &self.spec.name, uid, resource_version, labels, annotations };
-        Apply { api_version: "v1", kind: "Secret", metadata, type_: &self.spec.type_, data }
     }
 
     fn request(&self) -> Request {
@@ -256,52 +227,4 @@ fn found(secret: Secret) -> Option<Found> {
 fn handle(metadata: &ObjectMeta) -> Handle {
     let uid = metadata.uid.as_deref().unwrap_or_default();
     Handle::new(format!("{uid}/{}", metadata.resource_version.as_deref().unwrap_or_default()))
-}
-
-/// What must be there for a write to happen. Without a uid: nothing at all.
-#[derive(Clone, Copy)]
-struct Precondition<'a> {
-    uid: Option<&'a str>,
-    resource_version: &'a str,
-}
-
-impl<'a> Precondition<'a> {
-    fn parse(handle: &'a Handle) -> Self {
-        match handle.0.split_once('/') {
-            Some((uid, resource_version)) => Self { uid: Some(uid), resource_version },
-            None => Self { uid: None, resource_version: NEVER },
-        }
-    }
-}
-
-/// The object that we apply. Our own type, for `Secret`'s would build a base64 copy of the token and print it.
-#[derive(Serialize)]
-struct Apply<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'static str,
-    kind: &'static str,
-    metadata: ApplyMetadata<'a>,
-    #[serde(rename = "type")]
-    type_: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<BTreeMap<&'a str, Base64<'a>>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ApplyMetadata<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    uid: Option<&'a str>,
-    resource_version: &'a str,
-    labels: BTreeMap<&'a str, &'a str>,
-    annotations: BTreeMap<&'a str, Cow<'a, str>>,
-}
-
-struct Base64<'a>(&'a [u8]);
-
-impl Serialize for Base64<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&Base64Display::new(self.0, &STANDARD))
-    }
 }

@@ -1,0 +1,8 @@
+//! The Secret sink on a real API server: what a delivery writes, what it never touches, and what it says when it
+//! cannot.
+
+mod fixture;
+mod ownership;
+mod rights;
+mod trouble;
+mod writing;
