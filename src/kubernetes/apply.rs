@@ -43,7 +43,7 @@ pub(super) struct Apply<'a> {
     metadata: Metadata<'a>,
     #[serde(rename = "type")]
     type_: &'a str,
-    /// Never `stringData`: that is kept in the managed fields and cannot be given back.
+    /// Never `stringData`: the API server would not record its keys as ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<BTreeMap<&'a str, Base64<'a>>>,
 }

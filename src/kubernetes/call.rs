@@ -13,7 +13,7 @@ use kube::client::{AuthError, Body};
 use kube::core::Status;
 use serde::de::DeserializeOwned;
 
-use super::client::LazyClient;
+use super::client::{Connection, LazyClient};
 
 /// A Secret holds 1 MiB at most, base64 and metadata make it about 2 MiB.
 const LARGEST_ANSWER: usize = 4 * 1024 * 1024;
@@ -70,10 +70,14 @@ pub(super) async fn call<T: DeserializeOwned>(
     if let Ok(agent) = concat!("everbearer/", env!("CARGO_PKG_VERSION")).parse() {
         request.headers_mut().insert("user-agent", agent);
     }
-    let client = client.get().await?;
-    tokio::time::timeout(deadline, exchange(client, request))
-        .await
-        .unwrap_or(Err(CallError::TimedOut { seconds: deadline.as_secs() }))
+    let Connection { client, server } = client.get().await?;
+    match tokio::time::timeout(deadline, exchange(client, request)).await {
+        Ok(Err(CallError::Unreachable { why })) => {
+            Err(CallError::Unreachable { why: format!("{server}: {why}") })
+        }
+        Ok(answer) => answer,
+        Err(_) => Err(CallError::TimedOut { seconds: deadline.as_secs() }),
+    }
 }
 
 async fn exchange<T: DeserializeOwned>(

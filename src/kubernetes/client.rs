@@ -49,20 +49,35 @@ pub enum ClientError {
 ///
 /// Must be called inside the tokio runtime that will use it. A kubeconfig's exec plugin runs here, and blocks.
 pub fn client(spec: &KubernetesSpec) -> Result<Client, ClientError> {
+    connection(spec).map(|connection| connection.client)
+}
+
+pub(super) struct Connection {
+    pub(super) client: Client,
+    /// `https://10.96.0.1:443`, for messages.
+    pub(super) server: String,
+}
+
+fn connection(spec: &KubernetesSpec) -> Result<Connection, ClientError> {
     let mut config = load(spec)?;
+    let url = &config.cluster_url;
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let server =
+        format!("{}://{}{port}", url.scheme_str().unwrap_or_default(), url.host().unwrap_or_default());
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(SILENCE_TIMEOUT);
     config.write_timeout = Some(SILENCE_TIMEOUT);
     config.reset_reader_on_write = true; // or a connection's idle time would count against its next answer
     config.default_retry = false;
-    Client::try_from(config).map_err(unusable)
+    let client = Client::try_from(config).map_err(unusable)?;
+    Ok(Connection { client, server })
 }
 
 /// A client that is made at the first call, so that a missing kubeconfig fails that call and not the start; the next
 /// call looks again. Sinks share one.
 pub struct LazyClient {
     spec: KubernetesSpec,
-    made: OnceCell<Client>,
+    made: OnceCell<Connection>,
 }
 
 impl LazyClient {
@@ -71,11 +86,11 @@ impl LazyClient {
         Self { spec, made: OnceCell::new() }
     }
 
-    pub(super) async fn get(&self) -> Result<&Client, CallError> {
+    pub(super) async fn get(&self) -> Result<&Connection, CallError> {
         let make = || async {
             let spec = self.spec.clone();
             // Files are read, and an exec plugin may run for seconds.
-            let made = tokio::task::spawn_blocking(move || client(&spec));
+            let made = tokio::task::spawn_blocking(move || connection(&spec));
             match tokio::time::timeout(MAKE_DEADLINE, made).await {
                 Ok(Ok(made)) => made.map_err(|e| CallError::NoClient { why: e.to_string() }),
                 Ok(Err(_)) => Err(CallError::NoClient { why: "making the client failed".to_owned() }),
@@ -100,7 +115,7 @@ fn load(spec: &KubernetesSpec) -> Result<Config, ClientError> {
     let own_proxy =
         current_cluster(&kubeconfig).and_then(|c| c.proxy_url.clone()).filter(|url| !url.is_empty());
     let mut config = Config::try_from(kubeconfig)
-        .map_err(|e| ClientError::Kubeconfig { file, why: without_contents(&e) })?;
+        .map_err(|e| ClientError::Kubeconfig { why: without_contents(&e), file })?;
     // kube looks for the *proxy's* host in NO_PROXY, not the server's, so its own choice is set aside.
     config.proxy_url = match own_proxy {
         Some(url) => Some(parse_proxy(&url)?),
@@ -112,7 +127,7 @@ fn load(spec: &KubernetesSpec) -> Result<Config, ClientError> {
 fn read_kubeconfig(path: Option<&PathBuf>) -> Result<(String, Kubeconfig), ClientError> {
     let (file, read) = match path {
         Some(path) => (path.display().to_string(), Kubeconfig::read_from(path).map(Some)),
-        None => ("KUBECONFIG".to_owned(), Kubeconfig::from_env()),
+        None => ("the kubeconfig in KUBECONFIG".to_owned(), Kubeconfig::from_env()),
     };
     match read {
         Ok(Some(kubeconfig)) => Ok((file, kubeconfig)),
@@ -135,7 +150,7 @@ fn without_contents(error: &KubeconfigError) -> String {
         KubeconfigError::ParseNoProxy(_) => {
             "NO_PROXY has an entry that is no host, address or network".to_owned()
         }
-        KubeconfigError::ReadConfig(e, path) => format!("{}: {e}", path.display()),
+        KubeconfigError::ReadConfig(e, _) => e.to_string(),
         other => other.to_string(),
     }
 }
@@ -196,7 +211,11 @@ fn is_loopback(server: &Uri) -> bool {
 mod tests {
     use super::*;
 
-    fn chosen(server: &str, variables: &[(&str, &str)]) -> Option<String> {
+    type Variables = &'static [(&'static str, &'static str)];
+
+    const PROXY: (&str, &str) = ("HTTPS_PROXY", "http://user:p%40ss@proxy:3128");
+
+    fn chosen(server: &str, variables: Variables) -> Option<String> {
         let lookup =
             |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
         environment_proxy(&server.parse().unwrap(), lookup).unwrap().map(|uri| uri.to_string())
@@ -204,18 +223,17 @@ mod tests {
 
     #[test]
     fn environment_names_the_proxy_unless_no_proxy_covers_the_server() {
-        let proxy = ("HTTPS_PROXY", "http://user:p%40ss@proxy:3128");
         let whole = Some("http://user:p%40ss@proxy:3128/".to_owned());
-        let cases: &[(&str, &[(&str, &str)], Option<String>)] = &[
+        let cases: &[(&str, Variables, Option<String>)] = &[
             ("https://10.96.0.1:443", &[], None),
-            ("https://10.96.0.1:443", &[proxy], whole.clone()),
-            ("https://10.96.0.1:443", &[proxy, ("NO_PROXY", "10.96.0.0/12")], None),
-            ("https://10.96.0.1:443", &[proxy, ("NO_PROXY", "other, 10.96.0.1,")], None),
-            ("https://api.corp.example:6443", &[proxy, ("no_proxy", ".corp.example")], None),
-            ("https://api.corp.example:6443", &[proxy, ("NO_PROXY", "*")], None),
-            ("https://api.corp.example:6443", &[proxy, ("NO_PROXY", "proxy")], whole.clone()),
-            ("https://127.0.0.1:6443", &[proxy], None),
-            ("https://[::1]:6443", &[proxy], None),
+            ("https://10.96.0.1:443", &[PROXY], whole.clone()),
+            ("https://10.96.0.1:443", &[PROXY, ("NO_PROXY", "10.96.0.0/12")], None),
+            ("https://10.96.0.1:443", &[PROXY, ("NO_PROXY", "other, 10.96.0.1,")], None),
+            ("https://api.corp.example:6443", &[PROXY, ("no_proxy", ".corp.example")], None),
+            ("https://api.corp.example:6443", &[PROXY, ("NO_PROXY", "*")], None),
+            ("https://api.corp.example:6443", &[PROXY, ("NO_PROXY", "proxy")], whole.clone()),
+            ("https://127.0.0.1:6443", &[PROXY], None),
+            ("https://[::1]:6443", &[PROXY], None),
             ("https://api:6443", &[("https_proxy", "proxy:3128")], Some("http://proxy:3128/".into())),
         ];
         for (server, variables, expected) in cases {

@@ -197,3 +197,82 @@ fn between(text: &str, before: &str, after: &str) -> Option<String> {
     let fit = |c: char| c.is_ascii_alphanumeric() || "-._:@/".contains(c);
     (!name.is_empty() && name.len() <= 253 && name.chars().all(fit)).then(|| name.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn explained(code: u16, status: Value) -> String {
+        let status = serde_json::from_value(status).unwrap();
+        let refusal = Refusal { code, status, retry_after: None };
+        let place = Place { namespace: "apps", name: "voice-token" };
+        sink_error(CallError::Refused(Box::new(refusal)), place, 7).to_string()
+    }
+
+    #[test]
+    fn names_are_picked_out_and_the_rest_of_a_message_is_dropped() {
+        let cases = [
+            (
+                403,
+                "User \"system:serviceaccount:a:b\" cannot patch resource \"secrets\" canary",
+                "--as system:serviceaccount:a:b",
+            ),
+            (403, "User \"$(canary)\" cannot patch resource \"secrets\"", "an admission rule"),
+            (
+                403,
+                "admission webhook \"scan.example.com\" denied the request: canary",
+                "admission webhook scan.example.com",
+            ),
+            (
+                400,
+                "admission webhook \"scan.example.com\" denied the request: canary",
+                "admission webhook scan.example.com",
+            ),
+            (
+                422,
+                "ValidatingAdmissionPolicy 'no-tokens' with binding 'b' denied request: canary",
+                "admission policy no-tokens",
+            ),
+            (403, "exceeded quota: tiny, requested: canary", "quota tiny of namespace apps"),
+            (400, "canary", "invalid (400 without naming a field)"),
+            (418, "canary", "answers 418"),
+        ];
+        for (code, message, part) in cases {
+            let text = explained(code, json!({"message": message}));
+            assert!(text.contains(part) && !text.contains("canary"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_conflict_of_managers_is_told_from_one_of_versions() {
+        let cause =
+            json!({"reason": "FieldManagerConflict", "message": "conflict with \"helm\" using v1: .data.a"});
+        assert!(explained(409, json!({"details": {"causes": [cause]}})).contains("helm wrote keys"));
+        assert!(explained(409, json!({"reason": "Conflict"})).contains("changed under our hands"));
+    }
+
+    #[test]
+    fn a_dry_run_is_forgiven_only_what_a_delivery_would_bring() {
+        let forgiven = |code, status| {
+            let status = serde_json::from_value(status).unwrap();
+            only_a_dry_run_fails(&CallError::Refused(Box::new(Refusal { code, status, retry_after: None })))
+        };
+        let causes = |causes: &[(&str, &str)]| {
+            let causes: Vec<Value> =
+                causes.iter().map(|(reason, field)| json!({"reason": reason, "field": field})).collect();
+            json!({"details": {"causes": causes}})
+        };
+        assert!(forgiven(
+            422,
+            causes(&[("FieldValueRequired", "data[tls.crt]"), ("FieldValueRequired", "data[tls.key]")])
+        ));
+        assert!(!forgiven(
+            422,
+            causes(&[("FieldValueRequired", "data[a]"), ("FieldValueInvalid", "metadata.labels")])
+        ));
+        assert!(!forgiven(422, causes(&[])));
+        assert!(forgiven(400, json!({"message": "admission webhook \"x\" does not support dry run"})));
+        assert!(!forgiven(403, causes(&[("FieldValueRequired", "data[a]")])));
+    }
+}

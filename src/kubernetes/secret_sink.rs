@@ -82,7 +82,11 @@ impl Sink for SecretSink {
                 return Err(SinkError::TooLarge { bytes, limit: LARGEST_SECRET });
             }
             let written = self.apply(against, Some((content, receipt))).await;
-            written.map(|metadata| handle(&metadata)).map_err(|e| sink_error(e, self.place(), bytes))
+            match written.map_err(|e| sink_error(e, self.place(), bytes)) {
+                // It appeared after our look; the next look may adopt it.
+                Err(SinkError::Refused { .. }) if self.spec.adopt => Err(SinkError::Conflict),
+                result => result,
+            }
         }
         .boxed()
     }
@@ -105,29 +109,28 @@ impl SecretSink {
     /// What a Secret that is there means for us.
     fn judge(&self, secret: Secret) -> Result<Observed, SinkError> {
         let Place { namespace, name } = self.place();
-        let metadata = &secret.metadata;
         let type_ = secret.type_.as_deref().unwrap_or("Opaque");
         self.refuse_service_account_token(type_)?;
         let ours = self.require_ownership(&secret)?;
         let remove = format!(
-            "Delete it (`kubectl delete secret {name} -n {namespace}`), and it is made anew from the held token"
+            "delete it (`kubectl delete secret {name} -n {namespace}`): it is made anew from the held token"
         );
         if type_ != self.spec.type_ {
             let wanted = &self.spec.type_;
             return Err(SinkError::Unfit {
                 why: format!(
-                    "Secret {namespace}/{name} has type {type_} and should have {wanted}, which Kubernetes never changes. {remove}, or set `type: {type_}`"
+                    "Secret {namespace}/{name} has type {type_} and should have {wanted}, which Kubernetes never changes. Set `type: {type_}`, or {remove}"
                 ),
             });
         }
         if secret.immutable == Some(true) {
             return Err(SinkError::Unfit {
                 why: format!(
-                    "somebody made Secret {namespace}/{name} immutable, which nobody can undo. {remove}"
+                    "somebody made Secret {namespace}/{name} immutable, which nobody can undo. To go on, {remove}"
                 ),
             });
         }
-        let handle = handle(metadata);
+        let handle = handle(&secret.metadata).map_err(|e| sink_error(e, self.place(), 0))?;
         Ok(Observed { handle, found: if ours { found(secret) } else { None } })
     }
 
@@ -154,11 +157,14 @@ impl SecretSink {
                 format!("belongs to our rotation {}, and this is {}", plain(&other), self.rotation)
             }
             Owner::Stranger => {
-                format!("was not made by Everbearer but by {}", ownership::other_managers(&secret.metadata))
+                format!(
+                    "was not made by Everbearer but by {}",
+                    plain(&ownership::other_managers(&secret.metadata))
+                )
             }
         };
-        let keys = secret.data.iter().flatten().map(|(key, _)| key.as_str());
-        let whose = format!("{whose}, and holds the keys [{}]", ownership::list(keys));
+        let keys = ownership::list(secret.data.iter().flatten().map(|(key, _)| key.as_str()));
+        let whose = if keys.is_empty() { whose } else { format!("{whose} (keys {keys})") };
         if !self.spec.adopt {
             return refused(whose, TAKE_OVER);
         }
@@ -184,7 +190,7 @@ impl SecretSink {
         &self,
         against: &Handle,
         delivery: Option<(&Content, &Receipt)>,
-    ) -> Result<ObjectMeta, CallError> {
+    ) -> Result<Handle, CallError> {
         let precondition = Precondition::of(against);
         let mut parameters = PatchParams::apply(FIELD_MANAGER);
         parameters.force = precondition.uid.is_some();
@@ -196,7 +202,9 @@ impl SecretSink {
         };
         // The answer is the metadata alone, so that the token does not come back.
         let request = self.request().patch_metadata(&self.spec.name, &parameters, &Patch::Apply(body));
-        call::<PartialObjectMeta<Secret>>(&self.client, request, WRITE_DEADLINE).await.map(|o| o.metadata)
+        call::<PartialObjectMeta<Secret>>(&self.client, request, WRITE_DEADLINE)
+            .await
+            .and_then(|o| handle(&o.metadata))
     }
 
     fn request(&self) -> Request {
@@ -224,7 +232,12 @@ fn found(secret: Secret) -> Option<Found> {
     (encoded.is_some() || !pairs.is_empty()).then(|| Found { receipt, content: Content::new(pairs) })
 }
 
-fn handle(metadata: &ObjectMeta) -> Handle {
-    let uid = metadata.uid.as_deref().unwrap_or_default();
-    Handle::new(format!("{uid}/{}", metadata.resource_version.as_deref().unwrap_or_default()))
+/// `uid/resourceVersion`.
+fn handle(metadata: &ObjectMeta) -> Result<Handle, CallError> {
+    match (metadata.uid.as_deref(), metadata.resource_version.as_deref()) {
+        (Some(uid), Some(version)) if !uid.is_empty() && !version.is_empty() => {
+            Ok(Handle::new(format!("{uid}/{version}")))
+        }
+        _ => Err(CallError::Unreadable { why: "its answer names no uid and resourceVersion" }),
+    }
 }

@@ -4,5 +4,6 @@
 mod fixture;
 mod ownership;
 mod rights;
+mod secrecy;
 mod trouble;
 mod writing;

@@ -156,10 +156,13 @@ fn unsigned(generation: u64) -> Receipt {
 /// What an error shows to people, after a look that it shows nothing of a token.
 pub(super) fn shown<T>(result: Result<T, SinkError>) -> (&'static str, String) {
     let error = result.err().expect("an error");
-    let whole = format!("{error} {error:?}");
+    assert_no_canary(&format!("{error} {error:?}"));
+    (error.code(), error.to_string())
+}
+
+pub(super) fn assert_no_canary(text: &str) {
     let encoded = [STANDARD.encode(CANARY), URL_SAFE_NO_PAD.encode(CANARY)];
     for canary in ["canary", &encoded[0][..12], &encoded[1][..12]] {
-        assert!(!whole.contains(canary), "{whole}");
+        assert!(!text.contains(canary), "{text}");
     }
-    (error.code(), error.to_string())
 }

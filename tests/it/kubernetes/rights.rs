@@ -23,8 +23,8 @@ fn object<T: DeserializeOwned>(value: Value) -> T {
 /// Lets the restricted user do this to our Secret alone, and waits until the API server knows.
 async fn allow(namespace: &str, verbs: &[&str]) {
     let admin = ApiServer::shared().client(ADMIN);
-    let rule = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [NAME], "verbs": verbs});
-    let role: Role = object(json!({"metadata": {"name": "everbearer"}, "rules": [rule]}));
+    let rules = json!({"apiGroups": [""], "resources": ["secrets"], "resourceNames": [NAME], "verbs": verbs});
+    let role: Role = object(json!({"metadata": {"name": "everbearer"}, "rules": [rules]}));
     let binding: RoleBinding = object(json!({
         "metadata": {"name": "everbearer"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "everbearer"},

@@ -63,7 +63,18 @@ async fn an_api_server_that_is_away_is_transient_and_does_not_hinder_the_start()
     let error = sink.observe().await.err().unwrap();
     assert_eq!(error.kind(), FailureKind::Transient);
     let (code, message) = shown::<()>(Err(error));
-    assert!(code == "sink_unreachable" && message.contains("Connection refused"), "{message}");
+    assert!(
+        code == "sink_unreachable" && message.contains("https://127.0.0.1:1: Connection refused"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn an_authority_that_signed_another_server_is_named_as_such() {
+    let server = ApiServer::shared().address();
+    let (sink, _folder) = sink_at(&server);
+    let (code, message) = shown(sink.observe().await);
+    assert!(code == "sink_unreachable" && message.contains("invalid peer certificate"), "{message}");
 }
 
 #[tokio::test]

@@ -42,6 +42,13 @@ impl ApiServer {
         self.folder.join(format!("{user}.kubeconfig"))
     }
 
+    /// `https://127.0.0.1:PORT`
+    pub(crate) fn address(&self) -> String {
+        let kubeconfig = std::fs::read_to_string(self.kubeconfig(ADMIN)).unwrap();
+        let kubeconfig: serde_json::Value = serde_json::from_str(&kubeconfig).unwrap();
+        kubeconfig["clusters"][0]["cluster"]["server"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn spec(&self, user: &str) -> KubernetesSpec {
         KubernetesSpec { kubeconfig: Some(self.kubeconfig(user)), context: None }
     }
@@ -241,10 +248,7 @@ fn write_keys(folder: &Path) -> String {
 }
 
 fn write_users(folder: &Path, port: u16, ca: &str) {
-    let mut tokens = String::new();
     for user in USERS {
-        let groups = if user == ADMIN { "system:masters" } else { "" };
-        tokens.push_str(&format!("token-of-{user},{user},{user},\"{groups}\"\n"));
         let kubeconfig = serde_json::json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
@@ -254,5 +258,9 @@ fn write_users(folder: &Path, port: u16, ca: &str) {
         });
         std::fs::write(folder.join(format!("{user}.kubeconfig")), kubeconfig.to_string()).unwrap();
     }
-    std::fs::write(folder.join("tokens.csv"), tokens).unwrap();
+    let line = |user| {
+        let groups = if user == ADMIN { "system:masters" } else { "" };
+        format!("token-of-{user},{user},{user},\"{groups}\"\n")
+    };
+    std::fs::write(folder.join("tokens.csv"), USERS.map(line).concat()).unwrap();
 }

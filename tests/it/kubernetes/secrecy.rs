@@ -1,0 +1,54 @@
+//! What the whole stack below a delivery logs at the finest level.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use everbearer::ports::Sink as _;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::fixture::{Fixture, assert_no_canary};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn no_byte_of_a_token_reaches_a_trace_log() {
+    let log = Log::default();
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let fixture = Fixture::new().await;
+    let sink = fixture.sink();
+    let old = fixture.deliver(1).await.unwrap();
+    fixture.deliver(2).await.unwrap();
+    assert!(fixture.deliver_against(&sink, &old, 3).await.is_err());
+    sink.observe().await.unwrap();
+    let invalid = fixture.with(|spec| {
+        spec.labels.insert("team".into(), "no label value".into());
+    });
+    assert!(invalid.deliver(4).await.is_err());
+
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("/secrets/voice-token"), "the stack does log its requests: {log}");
+    assert_no_canary(&log);
+    assert!(!log.contains("token-of-admin"), "our own credentials stay out as well");
+}
