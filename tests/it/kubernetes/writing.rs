@@ -169,6 +169,30 @@ async fn two_first_deliveries_of_the_same_rotation_do_not_overwrite_each_other()
 }
 
 #[tokio::test]
+async fn of_several_writers_against_one_state_one_succeeds() {
+    let fixture = Fixture::new().await;
+    let sinks: Vec<_> = (0..5).map(|_| fixture.sink()).collect();
+    for state in ["nothing", "a Secret of ours"] {
+        let handle = sinks[0].observe().await.unwrap().handle;
+        let writes = sinks.iter().zip(1..).map(|(sink, n)| fixture.deliver_against(sink, &handle, n));
+        let written = futures::future::join_all(writes).await;
+        assert_eq!(written.iter().filter(|result| result.is_ok()).count(), 1, "against {state}");
+        for lost in written.into_iter().filter(Result::is_err) {
+            assert_eq!(shown(lost).0, "sink_conflict", "against {state}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_that_somebody_spoiled_is_none() {
+    let fixture = Fixture::new().await;
+    fixture.deliver(1).await.unwrap();
+    fixture.merge("kubectl-edit", json!({"metadata": {"annotations": {"everbearer.dev/receipt": "{}"}}})).await;
+    let found = fixture.sink().observe().await.unwrap().found.unwrap();
+    assert!(found.receipt.is_none());
+}
+
+#[tokio::test]
 async fn a_probe_changes_nothing() {
     let fixture = Fixture::new().await;
     let sink = fixture.sink();
