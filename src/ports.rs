@@ -47,6 +47,11 @@ pub trait Issuer: Send + Sync {
         credentials: &'a ClientCredentials,
         asked_at: Timestamp,
     ) -> BoxFuture<'a, Result<MintedToken, IssuerError>>;
+
+    /// Whether these credentials could be sent at all; asks nobody.
+    fn accepts(&self, _credentials: &ClientCredentials) -> Result<(), IssuerError> {
+        Ok(())
+    }
 }
 
 /// Where a token is delivered.
@@ -164,7 +169,9 @@ pub enum IssuerError {
     Refused { status: u16, code: &'static str, advice: &'static str },
     #[error("the token endpoint answered {status}. {advice}")]
     Unexpected { status: u16, advice: &'static str },
-    #[error("the TLS connection to the token endpoint failed: {why}. Check caFile and the endpoint's certificate")]
+    #[error(
+        "the TLS connection to the token endpoint failed: {why}. Check caFile and the endpoint's certificate"
+    )]
     Tls { why: String },
     /// The credentials cannot be used with this issuer at all; no request was sent.
     #[error("{why}")]

@@ -2,6 +2,7 @@
 //!
 //! Everything below `rotation/` is pure: time and randomness come in as arguments, nothing goes out but values.
 
+pub mod adoption;
 pub mod failure;
 pub mod policy;
 pub mod receipt;
@@ -94,24 +95,24 @@ impl Validity {
     }
 
     #[must_use]
-    pub fn issued_at(&self) -> Timestamp {
+    pub fn issued_at(self) -> Timestamp {
         self.issued_at
     }
 
     #[must_use]
-    pub fn expires_at(&self) -> Timestamp {
+    pub fn expires_at(self) -> Timestamp {
         self.expires_at
     }
 
     #[must_use]
-    pub fn lifetime(&self) -> SignedDuration {
+    pub fn lifetime(self) -> SignedDuration {
         self.expires_at.duration_since(self.issued_at)
     }
 
     /// A token counts as expired this long before it expires: 10 s, or a tenth of its lifetime if that is less.
     /// Providers ask for it: the Bandwidth guide says 5–10 s of 3600.
     #[must_use]
-    pub fn used_up_margin(&self) -> SignedDuration {
+    pub fn used_up_margin(self) -> SignedDuration {
         SignedDuration::from_secs(10).min(self.lifetime() / 10)
     }
 }

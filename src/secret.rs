@@ -76,7 +76,10 @@ impl Content {
 
     #[must_use]
     pub fn expose(&self, key: &str) -> Option<&[u8]> {
-        self.keys.iter().find(|(k, _)| &**k == key).map(|(_, range)| &self.bytes.expose_secret()[range.clone()])
+        self.keys
+            .iter()
+            .find(|(k, _)| &**k == key)
+            .map(|(_, range)| &self.bytes.expose_secret()[range.clone()])
     }
 
     /// Keys in byte order with their bytes.

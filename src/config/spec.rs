@@ -59,6 +59,7 @@ pub struct AdminSpec {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "a handful of them exist")]
 pub enum IssuerSpec {
     OAuth2(OAuth2Spec),
     /// API user and password, rendered as they are; nothing is minted.
@@ -118,9 +119,15 @@ pub struct RotationSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum SourceSpec {
     Vault(VaultSourceSpec),
-    Files { id: PathBuf, secret: PathBuf },
+    Files {
+        id: PathBuf,
+        secret: PathBuf,
+    },
     /// Names of environment variables.
-    Env { id: String, secret: String },
+    Env {
+        id: String,
+        secret: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 use super::{ClientCredentials, RotationName, SinkName, SourceVersion, UnitInterval, Validity};
 use crate::secret::{Content, SecretBytes};
@@ -54,8 +55,8 @@ impl Receipt {
             installation: self.installation.to_string(),
             rotation: self.rotation.to_string(),
             generation: self.generation,
-            issued_at: self.validity.map(|v| v.issued_at()),
-            expires_at: self.validity.map(|v| v.expires_at()),
+            issued_at: self.validity.map(Validity::issued_at),
+            expires_at: self.validity.map(Validity::expires_at),
             jitter: self.jitter.value(),
             spec: self.spec.to_string(),
             render: self.render.to_string(),
@@ -90,16 +91,22 @@ impl Receipt {
             jitter: UnitInterval::new(text.jitter)?,
             spec: SpecDigest(from_hex(&text.spec)?),
             render: SpecDigest(from_hex(&text.render)?),
-            credentials: text.credentials.map(|c| from_hex(&c).map(KeyedFingerprint)).transpose_flat()?,
+            credentials: optional_hex(text.credentials)?.map(KeyedFingerprint),
             source_version: text.source_version.map(|v| SourceVersion(v.into())),
             handled_request: text.handled_request.map(Into::into),
-            mac: text.mac.map(|m| from_hex(&m).map(Mac)).transpose_flat()?,
+            mac: optional_hex(text.mac)?.map(Mac),
         })
     }
 
     /// The same receipt with the MAC for one sink. Without a key there is none.
     #[must_use]
-    pub fn signed(mut self, key: Option<&ReceiptKey>, issuer: &str, sink: &SinkName, content: &Content) -> Self {
+    pub fn signed(
+        mut self,
+        key: Option<&ReceiptKey>,
+        issuer: &str,
+        sink: &SinkName,
+        content: &Content,
+    ) -> Self {
         self.mac = key.map(|key| self.compute_mac(key, issuer, sink, content));
         self
     }
@@ -112,7 +119,7 @@ impl Receipt {
     }
 
     fn compute_mac(&self, key: &ReceiptKey, issuer: &str, sink: &SinkName, content: &Content) -> Mac {
-        let mut mac = key.hmac("everbearer receipt mac v1");
+        let mut mac = hmac(&key.0);
         let mut field = |bytes: &[u8]| {
             // A length before each field: no two different lists of fields feed the same bytes.
             mac.update(&(bytes.len() as u64).to_be_bytes());
@@ -130,29 +137,20 @@ impl Receipt {
     }
 }
 
-/// Secret key material that receipts and fingerprints are made with.
-pub struct ReceiptKey(SecretBytes);
+/// The key that receipts are signed with, derived once from secret material.
+pub struct ReceiptKey(Zeroizing<[u8; 32]>);
 
 impl ReceiptKey {
     /// From the client secret itself: whoever holds it may mint anyway.
     #[must_use]
     pub fn from_credentials(credentials: &ClientCredentials) -> Self {
-        Self(SecretBytes::from(&credentials.secret))
+        Self(derive(credentials.secret.expose().as_bytes(), "everbearer receipt mac v1"))
     }
 
     /// From the random bytes of `receipts.keyFile`.
     #[must_use]
-    pub fn from_bytes(bytes: SecretBytes) -> Self {
-        Self(bytes)
-    }
-
-    fn hmac(&self, purpose: &str) -> Hmac<Sha256> {
-        let mut key = zeroize::Zeroizing::new([0u8; 32]);
-        let derived = Hkdf::<Sha256>::new(None, self.0.expose()).expand(purpose.as_bytes(), key.as_mut());
-        debug_assert!(derived.is_ok(), "32 bytes are always available");
-        let mut padded = hmac::digest::Key::<Hmac<Sha256>>::default();
-        padded[..32].copy_from_slice(key.as_ref());
-        Hmac::<Sha256>::new(&padded)
+    pub fn from_bytes(bytes: &SecretBytes) -> Self {
+        Self(derive(bytes.expose(), "everbearer receipt mac v1"))
     }
 }
 
@@ -162,6 +160,20 @@ impl fmt::Debug for ReceiptKey {
     }
 }
 
+/// HKDF-SHA-256 without salt: one secret serves several purposes, and no result tells of another.
+fn derive(secret: &[u8], purpose: &str) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    let derived = Hkdf::<Sha256>::new(None, secret).expand(purpose.as_bytes(), key.as_mut());
+    debug_assert!(derived.is_ok(), "32 bytes are always available");
+    key
+}
+
+fn hmac(key: &[u8; 32]) -> Hmac<Sha256> {
+    let mut padded = hmac::digest::Key::<Hmac<Sha256>>::default();
+    padded[..32].copy_from_slice(key);
+    Hmac::<Sha256>::new(&padded)
+}
+
 /// Tells whether credentials changed without telling what they are.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyedFingerprint([u8; 16]);
@@ -169,7 +181,8 @@ pub struct KeyedFingerprint([u8; 16]);
 impl KeyedFingerprint {
     #[must_use]
     pub fn of(credentials: &ClientCredentials) -> Self {
-        let mut mac = ReceiptKey::from_credentials(credentials).hmac("everbearer credentials fingerprint v1");
+        let secret = credentials.secret.expose().as_bytes();
+        let mut mac = hmac(&derive(secret, "everbearer credentials fingerprint v1"));
         let id = credentials.id.expose().as_bytes();
         mac.update(&(id.len() as u64).to_be_bytes());
         mac.update(id);
@@ -221,6 +234,12 @@ macro_rules! shown_in_hex {
 }
 shown_in_hex!(KeyedFingerprint, SpecDigest, Mac);
 
+/// A value that is there and cannot be read spoils the whole receipt.
+#[expect(clippy::option_option, reason = "unreadable, absent, present")]
+fn optional_hex<const N: usize>(text: Option<String>) -> Option<Option<[u8; N]>> {
+    text.map_or(Some(None), |text| from_hex(&text).map(Some))
+}
+
 fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N || !text.is_ascii() {
         return None;
@@ -230,21 +249,6 @@ fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
         *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
     }
     Some(bytes)
-}
-
-/// `Some(None)` is a value that is there and cannot be read, which spoils the whole receipt.
-trait TransposeFlat<T> {
-    fn transpose_flat(self) -> Option<Option<T>>;
-}
-
-impl<T> TransposeFlat<T> for Option<Option<T>> {
-    fn transpose_flat(self) -> Option<Option<T>> {
-        match self {
-            Some(Some(value)) => Some(Some(value)),
-            Some(None) => None,
-            None => Some(None),
-        }
-    }
 }
 
 /// The encoding. Unknown fields are ignored, so that an older release can read what a newer one of the same format
@@ -323,7 +327,10 @@ mod tests {
         assert!(signed.verifies(&key, "bandwidth", &sink, &content("abc")));
         assert!(!signed.verifies(&other_key, "bandwidth", &sink, &content("abc")), "another secret");
         assert!(!signed.verifies(&key, "corp", &sink, &content("abc")), "another issuer");
-        assert!(!signed.verifies(&key, "bandwidth", &"directory/run/x".into(), &content("abc")), "another sink");
+        assert!(
+            !signed.verifies(&key, "bandwidth", &"directory/run/x".into(), &content("abc")),
+            "another sink"
+        );
         assert!(!signed.verifies(&key, "bandwidth", &sink, &content("abd")), "another token");
         let higher = Receipt { generation: 8, ..signed.clone() };
         assert!(!higher.verifies(&key, "bandwidth", &sink, &content("abc")), "another generation");

@@ -4,4 +4,6 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions, not in the helpers beside them
 
 mod kubernetes;
+mod simulation;
 mod support;
+mod vault;

@@ -187,7 +187,9 @@ async fn of_several_writers_against_one_state_one_succeeds() {
 async fn a_receipt_that_somebody_spoiled_is_none() {
     let fixture = Fixture::new().await;
     fixture.deliver(1).await.unwrap();
-    fixture.merge("kubectl-edit", json!({"metadata": {"annotations": {"everbearer.dev/receipt": "{}"}}})).await;
+    fixture
+        .merge("kubectl-edit", json!({"metadata": {"annotations": {"everbearer.dev/receipt": "{}"}}}))
+        .await;
     let found = fixture.sink().observe().await.unwrap().found.unwrap();
     assert!(found.receipt.is_none());
 }

@@ -1,0 +1,557 @@
+//! One rotation in the schedule: its facts, its plan, and what an outcome changes.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::budget::MintBudget;
+use super::{Action, BETWEEN_REQUESTS, Insert, LaneName, Outcome};
+use crate::rotation::failure::{Backoff, FailureKind};
+use crate::rotation::policy::{self, Facts, Held, Policy, Reason, When};
+use crate::rotation::receipt::{KeyedFingerprint, SpecDigest};
+use crate::rotation::{BootInstant, Draw, Reading, RotationName, SinkName, Validity};
+
+/// What was learnt of a sink by looking or by writing.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Look {
+    /// It holds exactly the held token.
+    InSync,
+    /// It is ours and holds nothing of ours yet, or an older token.
+    Behind {
+        expires_at: Option<Timestamp>,
+    },
+    /// It is ours, and somebody else changed it.
+    Drifted {
+        expires_at: Option<Timestamp>,
+    },
+    /// It holds a verified token that is newer than ours.
+    Overtaken,
+    Failed {
+        kind: FailureKind,
+        refused: bool,
+    },
+}
+
+/// A sink's `state` in status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SinkPhase {
+    InSync,
+    Pending,
+    Failing,
+    Refused,
+    Drifted,
+}
+
+impl SinkPhase {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InSync => "in_sync",
+            Self::Pending => "pending",
+            Self::Failing => "failing",
+            Self::Refused => "refused",
+            Self::Drifted => "drifted",
+        }
+    }
+}
+
+/// A rotation's `state` in status: the first that holds, in this order.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    Suspended,
+    Minting,
+    /// No usable token, and a failure that does not pass by itself.
+    Blocked,
+    /// Never delivered.
+    Pending,
+    Expired,
+    /// A usable token, but the last attempt failed.
+    Degraded,
+    Due,
+    Fresh,
+}
+
+impl State {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Suspended => "suspended",
+            Self::Minting => "minting",
+            Self::Blocked => "blocked",
+            Self::Pending => "pending",
+            Self::Expired => "expired",
+            Self::Degraded => "degraded",
+            Self::Due => "due",
+            Self::Fresh => "fresh",
+        }
+    }
+}
+
+/// A rotation as status and metrics show it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct View {
+    pub state: State,
+    /// Why it runs or is due.
+    pub reason: Option<Reason>,
+    /// Of the held token, or else of the longest that was seen in a sink and could not be verified yet.
+    pub issued_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
+    /// The next planned attempt, pauses included.
+    pub due_at: Option<Timestamp>,
+    pub consecutive_failures: u32,
+    pub sinks: Vec<SinkView>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct SinkView {
+    pub name: SinkName,
+    pub phase: SinkPhase,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What an entry wants: nothing by itself, to wait, or to start.
+pub(super) enum Plan {
+    Nothing,
+    Wait(When),
+    Ready(Work),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Work {
+    Observe,
+    Mint(Reason, When),
+    Deliver,
+}
+
+pub(super) struct Running {
+    pub(super) lane: LaneName,
+    reason: Option<Reason>,
+}
+
+struct SinkEntry {
+    name: SinkName,
+    phase: SinkPhase,
+    expires_at: Option<Timestamp>,
+    backoff: Backoff,
+    not_before: BootInstant,
+}
+
+pub(super) struct Entry {
+    name: RotationName,
+    pub(super) issuer: Arc<str>,
+    policy: Policy,
+    spec: SpecDigest,
+    held: Option<Held>,
+    seen: Option<KeyedFingerprint>,
+    requested: bool,
+    tick: Option<Timestamp>,
+    /// Nothing is minted before the sinks have been looked at with the credentials in hand.
+    observed: bool,
+    observe_at: Option<BootInstant>,
+    observe_backoff: Backoff,
+    backoff: Backoff,
+    not_before: BootInstant,
+    last_request: Option<BootInstant>,
+    budget: MintBudget,
+    failures: u32,
+    last_failure: Option<FailureKind>,
+    sinks: Vec<SinkEntry>,
+    pub(super) running: Option<Running>,
+    pub(super) queued_wall: Option<Timestamp>,
+    pub(super) queued_boot: Option<BootInstant>,
+    pub(super) waiting: Option<(LaneName, BootInstant)>,
+}
+
+const ANY_TIME: BootInstant = When::AT_ONCE.boot;
+
+impl Entry {
+    pub(super) fn new(insert: Insert) -> Self {
+        let sinks = insert.sinks.into_iter().map(SinkEntry::new).collect();
+        Self {
+            name: insert.name,
+            issuer: insert.issuer,
+            policy: insert.policy,
+            spec: insert.spec,
+            held: None,
+            seen: None,
+            requested: false,
+            tick: None,
+            observed: false,
+            observe_at: Some(ANY_TIME),
+            observe_backoff: Backoff::default(),
+            backoff: Backoff::default(),
+            not_before: ANY_TIME,
+            last_request: None,
+            budget: MintBudget::default(),
+            failures: 0,
+            last_failure: None,
+            sinks,
+            running: None,
+            queued_wall: None,
+            queued_boot: None,
+            waiting: None,
+        }
+    }
+
+    /// A changed configuration ends any pause; what was minted and counted stays.
+    pub(super) fn replaced_by(self, insert: Insert) -> Self {
+        let mut old_sinks = self.sinks;
+        let mut new = Self::new(insert);
+        for sink in &mut new.sinks {
+            if let Some(at) = old_sinks.iter().position(|old| old.name == sink.name) {
+                *sink = SinkEntry {
+                    backoff: Backoff::default(),
+                    not_before: ANY_TIME,
+                    ..old_sinks.swap_remove(at)
+                };
+            }
+        }
+        new.held = self.held;
+        new.seen = self.seen;
+        new.requested = self.requested;
+        new.last_request = self.last_request;
+        new.budget = self.budget;
+        new.failures = self.failures;
+        new.last_failure = self.last_failure;
+        new.running = self.running;
+        // With a token in hand the sinks tell nothing that must be known before the next mint.
+        new.observed = self.observed && new.held.is_some();
+        new.set_tick();
+        new
+    }
+
+    pub(super) fn request(&mut self) {
+        self.requested = true;
+        if !matches!(self.last_failure, Some(FailureKind::Throttled { .. })) {
+            self.end_pause();
+        }
+    }
+
+    pub(super) fn look_again(&mut self) {
+        self.observe_at.get_or_insert(ANY_TIME);
+    }
+
+    pub(super) fn credentials_seen(&mut self, seen: KeyedFingerprint) {
+        if self.seen.replace(seen) != Some(seen) {
+            self.end_pause();
+        }
+    }
+
+    fn end_pause(&mut self) {
+        self.backoff = Backoff::default();
+        self.not_before = ANY_TIME;
+        if self.observe_at.is_some() {
+            self.observe_at = Some(ANY_TIME);
+        }
+    }
+
+    /// What is wanted now. The only place that decides it: the wakes and the lanes are filled from here.
+    pub(super) fn plan(&self, now: Reading) -> Plan {
+        if self.running.is_some() {
+            return Plan::Nothing;
+        }
+        let mut soonest: Option<When> = None;
+        let mut wait = |when: When| {
+            if soonest.is_none_or(|other| when.until(now) < other.until(now)) {
+                soonest = Some(when);
+            }
+        };
+        if let Some(not_before) = self.observe_at {
+            if now.boot >= not_before {
+                return Plan::Ready(Work::Observe);
+            }
+            wait(When { wall: None, boot: not_before });
+        }
+        if self.observed && !self.policy.suspended {
+            for (reason, when) in policy::wanted(&self.policy, self.facts()) {
+                let gate = self.gate(reason, now);
+                match (when.has_come(now), now.boot >= gate) {
+                    (true, true) => return Plan::Ready(Work::Mint(reason, when)),
+                    (true, false) => wait(When { wall: None, boot: gate }),
+                    (false, _) => wait(When { wall: when.wall, boot: when.boot.max(gate) }),
+                }
+            }
+            if self.held.as_ref().is_some_and(|held| held.is_usable(now)) {
+                for sink in self.sinks.iter().filter(|sink| sink.phase != SinkPhase::InSync) {
+                    if now.boot >= sink.not_before {
+                        return Plan::Ready(Work::Deliver);
+                    }
+                    wait(When { wall: None, boot: sink.not_before });
+                }
+            }
+        }
+        soonest.map_or(Plan::Nothing, Plan::Wait)
+    }
+
+    /// The pause, the distance between two requests, and the mint budget.
+    fn gate(&self, reason: Reason, now: Reading) -> BootInstant {
+        let distance = self.last_request.map_or(ANY_TIME, |last| last.plus(BETWEEN_REQUESTS));
+        let budget = self.budget.opens(reason, self.policy.mint_budget, self.lifetime(), now.boot);
+        self.not_before.max(distance).max(budget)
+    }
+
+    fn lifetime(&self) -> SignedDuration {
+        let validity = self.held.as_ref().and_then(|held| held.validity);
+        validity.map_or(self.policy.default_lifetime, Validity::lifetime)
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            held: self.held.as_ref(),
+            spec: self.spec,
+            seen: self.seen,
+            requested: self.requested,
+            tick: self.tick,
+        }
+    }
+
+    /// Where this rotation stands among those that wait: whoever has no usable token is first.
+    pub(super) fn expiry_by_boot(&self) -> BootInstant {
+        self.held.as_ref().map_or(ANY_TIME, Held::expires_by_boot)
+    }
+
+    pub(super) fn start(&mut self, work: Work, lane: LaneName, now: Reading, draws: &mut dyn Draw) -> Action {
+        let reason = if let Work::Mint(reason, _) = work { Some(reason) } else { None };
+        self.running = Some(Running { lane, reason });
+        match work {
+            Work::Observe => {
+                self.observe_at = None;
+                Action::Observe
+            }
+            Work::Mint(reason, when) => {
+                self.last_request = Some(now.boot);
+                Action::Mint {
+                    reason,
+                    generation: self.held.as_ref().map_or(0, |held| held.generation) + 1,
+                    jitter: draws.draw(),
+                    spec: self.spec,
+                    lateness: lateness(reason, when, now),
+                }
+            }
+            Work::Deliver => {
+                let behind =
+                    self.sinks.iter().filter(|s| s.phase != SinkPhase::InSync && now.boot >= s.not_before);
+                Action::Deliver { sinks: behind.map(|sink| sink.name.clone()).collect() }
+            }
+        }
+    }
+
+    pub(super) fn record(&mut self, outcome: Outcome, now: Reading, draws: &mut dyn Draw) {
+        self.running = None;
+        match outcome {
+            Outcome::Observed { seen, adopted, sinks, failure } => {
+                if let Some(seen) = seen {
+                    self.credentials_seen(seen);
+                }
+                if let Some(held) = adopted {
+                    self.hold(held.keeping_age_of(self.held.as_ref()));
+                }
+                self.look_at(sinks, now, draws);
+                self.record_observation(failure, now, draws);
+            }
+            Outcome::Minted { held, sinks } => {
+                self.budget.count(now.boot, self.policy.mint_budget);
+                self.seen = held.credentials.or(self.seen);
+                self.requested = false;
+                self.backoff = Backoff::default();
+                self.not_before = ANY_TIME;
+                self.last_failure = None;
+                self.hold(held);
+                // A mint reaches every sink: one that is not mentioned is behind.
+                for sink in &mut self.sinks {
+                    sink.phase = SinkPhase::Pending;
+                }
+                self.look_at(sinks, now, draws);
+                self.count_attempt();
+            }
+            Outcome::MintFailed { kind, maybe_minted, seen, sinks } => {
+                if maybe_minted {
+                    self.budget.count(now.boot, self.policy.mint_budget);
+                }
+                self.seen = seen.or(self.seen);
+                self.look_at(sinks, now, draws);
+                self.failures = self.failures.saturating_add(1);
+                self.last_failure = Some(kind);
+                let pause = self.backoff.pause(kind, self.usable(now), draws.draw());
+                self.not_before = now.boot.plus(pause);
+            }
+            Outcome::Delivered { sinks } => {
+                self.look_at(sinks, now, draws);
+                self.count_attempt();
+            }
+        }
+    }
+
+    fn record_observation(&mut self, failure: Option<FailureKind>, now: Reading, draws: &mut dyn Draw) {
+        match failure {
+            None => {
+                self.observed = true;
+                self.observe_backoff = Backoff::default();
+                if self.sinks.iter().all(|sink| sink.phase == SinkPhase::InSync) {
+                    self.failures = 0;
+                    self.last_failure = None;
+                }
+            }
+            // Known before: the next regular look is soon enough, and the held token is delivered all the same.
+            Some(_) if self.observed => {}
+            Some(kind) => {
+                self.failures = self.failures.saturating_add(1);
+                self.last_failure = Some(kind);
+                let pause = self.observe_backoff.pause(kind, None, draws.draw()).max(BETWEEN_REQUESTS);
+                self.observe_at = Some(now.boot.plus(pause));
+            }
+        }
+    }
+
+    /// An attempt that left a sink behind is a failed one, though nothing more is minted for it.
+    fn count_attempt(&mut self) {
+        if self.sinks.iter().all(|sink| sink.phase == SinkPhase::InSync) {
+            self.failures = 0;
+            self.last_failure = None;
+        } else {
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
+
+    fn hold(&mut self, held: Held) {
+        self.held = Some(held);
+        self.set_tick();
+    }
+
+    fn set_tick(&mut self) {
+        let issued = self.held.as_ref().and_then(|held| held.validity).map(Validity::issued_at);
+        self.tick = self.policy.schedule.as_ref().zip(issued).and_then(|(cron, at)| cron.next_after(at));
+    }
+
+    fn look_at(&mut self, looks: Vec<(SinkName, Look)>, now: Reading, draws: &mut dyn Draw) {
+        let usable = self.usable(now);
+        let held_expiry = self.held.as_ref().and_then(|held| held.validity).map(Validity::expires_at);
+        for (name, look) in looks {
+            let Some(sink) = self.sinks.iter_mut().find(|sink| sink.name == name) else { continue };
+            if look == Look::Overtaken {
+                self.observe_at = Some(ANY_TIME);
+            }
+            sink.look(&look, held_expiry, usable, now, draws);
+        }
+    }
+
+    fn usable(&self, now: Reading) -> Option<SignedDuration> {
+        let held = self.held.as_ref()?;
+        match held.usable_left(now) {
+            None => Some(SignedDuration::from_hours(1)), // Basic: no expiry bounds the pause, the table's ceiling does
+            Some(left) => left.is_positive().then_some(left),
+        }
+    }
+
+    pub(super) fn view(&self, now: Reading) -> View {
+        let validity = self.held.as_ref().and_then(|held| held.validity);
+        let reported = self.sinks.iter().filter_map(|sink| sink.expires_at).max();
+        let wants = policy::wanted(&self.policy, self.facts());
+        let due = wants.map(|(reason, when)| {
+            let gate = self.gate(reason, now);
+            let gate = When { wall: None, boot: gate };
+            (reason, when.has_come(now), if gate.until(now) > when.until(now) { gate } else { when })
+        });
+        let next = due.min_by_key(|(.., when)| when.until(now));
+        let due_at = next.as_ref().filter(|_| !self.policy.suspended).map(|(.., when)| match when.wall {
+            Some(wall) if !when.has_come(now) && wall.duration_since(now.wall) <= when.until(now) => wall,
+            _ => now.wall.checked_add(when.until(now)).unwrap_or(Timestamp::MAX),
+        });
+        let running = self.running.as_ref().and_then(|running| running.reason);
+        View {
+            state: self.state(now, next.as_ref().is_some_and(|(_, has_come, _)| *has_come)),
+            reason: running.or(next.and_then(|(reason, has_come, _)| has_come.then_some(reason))),
+            issued_at: validity.map(Validity::issued_at),
+            expires_at: validity.map(Validity::expires_at).or(reported),
+            due_at: due_at.filter(|_| self.observed),
+            consecutive_failures: self.failures,
+            sinks: self.sinks.iter().map(SinkEntry::view).collect(),
+        }
+    }
+
+    fn state(&self, now: Reading, due: bool) -> State {
+        let reported = || self.sinks.iter().filter_map(|sink| sink.expires_at).max();
+        // While nothing could be verified yet, what the sinks' receipts say is the best that is known.
+        let unverified = self.held.is_none() && reported().is_some_and(|expiry| expiry > now.wall);
+        let usable = self.held.as_ref().is_some_and(|held| held.is_usable(now)) || unverified;
+        let delivered = self.sinks.iter().any(|s| s.phase == SinkPhase::InSync || s.expires_at.is_some());
+        let stuck = match self.last_failure {
+            Some(FailureKind::CredentialRejected | FailureKind::Permanent { .. }) => true,
+            Some(FailureKind::Transient | FailureKind::Throttled { .. }) | None => false,
+        };
+        if self.policy.suspended {
+            State::Suspended
+        } else if self.running.as_ref().is_some_and(|running| running.reason.is_some()) {
+            State::Minting
+        } else if !usable && stuck {
+            State::Blocked
+        } else if !delivered {
+            State::Pending
+        } else if !usable {
+            State::Expired
+        } else if self.failures > 0 {
+            State::Degraded
+        } else if due && self.held.is_some() {
+            State::Due
+        } else {
+            State::Fresh
+        }
+    }
+}
+
+impl SinkEntry {
+    fn new(name: SinkName) -> Self {
+        Self {
+            name,
+            phase: SinkPhase::Pending,
+            expires_at: None,
+            backoff: Backoff::default(),
+            not_before: ANY_TIME,
+        }
+    }
+
+    fn look(
+        &mut self,
+        look: &Look,
+        held_expiry: Option<Timestamp>,
+        usable: Option<SignedDuration>,
+        now: Reading,
+        draws: &mut dyn Draw,
+    ) {
+        (self.phase, self.expires_at) = match look {
+            Look::InSync => (SinkPhase::InSync, held_expiry),
+            Look::Behind { expires_at } => (SinkPhase::Pending, *expires_at),
+            Look::Drifted { expires_at } => (SinkPhase::Drifted, *expires_at),
+            Look::Overtaken => (SinkPhase::Pending, self.expires_at),
+            Look::Failed { refused: true, .. } => (SinkPhase::Refused, self.expires_at),
+            Look::Failed { refused: false, .. } => (SinkPhase::Failing, self.expires_at),
+        };
+        if let Look::Failed { kind, .. } = look {
+            let pause = self.backoff.pause(*kind, usable, draws.draw()).max(BETWEEN_REQUESTS);
+            self.not_before = now.boot.plus(pause);
+        } else {
+            self.backoff = Backoff::default();
+            self.not_before = ANY_TIME;
+        }
+    }
+
+    fn view(&self) -> SinkView {
+        SinkView { name: self.name.clone(), phase: self.phase, expires_at: self.expires_at }
+    }
+}
+
+/// How late an attempt starts. Only what was planned for a moment can be late; the clock is the one that planned it.
+fn lateness(reason: Reason, when: When, now: Reading) -> SignedDuration {
+    let late = match (reason, when.wall) {
+        (Reason::Due, _) => now.boot.duration_since(when.boot),
+        (Reason::Scheduled, Some(wall)) => now.wall.duration_since(wall),
+        _ => SignedDuration::ZERO,
+    };
+    late.max(SignedDuration::ZERO)
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Entry({})", self.name)
+    }
+}
