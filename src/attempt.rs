@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use deliver::deliver;
-pub use mint::{MintOrder, mint};
+pub use mint::{MintOrder, SinkKnown, mint};
 pub use observe::observe;
 pub use shared_source::{Known, SharedSource};
 

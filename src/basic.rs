@@ -19,6 +19,10 @@ impl Issuer for BasicIssuer {
     ) -> BoxFuture<'a, Result<MintedToken, IssuerError>> {
         Box::pin(std::future::ready(render(credentials)))
     }
+
+    fn accepts(&self, credentials: &ClientCredentials) -> Result<(), IssuerError> {
+        render(credentials).map(|_| ())
+    }
 }
 
 fn render(credentials: &ClientCredentials) -> Result<MintedToken, IssuerError> {

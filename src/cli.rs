@@ -153,6 +153,7 @@ enum StatusOutput {
 
 #[derive(Args)]
 struct RotateArgs {
+    /// Rotations to run now
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
     #[command(flatten)]

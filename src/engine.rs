@@ -25,7 +25,7 @@ use crate::status::RotationStatus;
 use crate::telemetry::Event;
 
 use live::Live;
-use looks::{Sources, SourcesSeen};
+use looks::{SourceSeen, Sources};
 
 /// Commands that may wait for the loop. Housekeeping sends a few a minute and a reload one for each rotation; whoever
 /// sends more waits.
@@ -89,7 +89,7 @@ pub struct Engine {
     sources: Sources,
     commands: mpsc::Receiver<Command>,
     attempts: JoinSet<(RotationId, Finished)>,
-    looks: JoinSet<SourcesSeen>,
+    looks: JoinSet<SourceSeen>,
     heartbeat: Arc<Heartbeat>,
     draining: bool,
 }
@@ -137,9 +137,9 @@ impl Engine {
                     let (id, finished) = joined.map_err(EngineError::AttemptPanicked)?;
                     self.finish(id, finished);
                 }
-                Some(joined) = self.looks.join_next() => {
+                Some(joined) = self.looks.join_next(), if !self.draining => {
                     let seen = joined.map_err(EngineError::AttemptPanicked)?;
-                    self.sources_seen(seen);
+                    self.source_seen(seen);
                 }
                 command = self.commands.recv(), if !self.draining => self.obey(command),
                 () = clock.sleep_until(deadline) => {}
@@ -160,9 +160,8 @@ impl Engine {
                 let _ = answer.send(self.rotate(&name, now)); // whoever asked may have gone
             }
             Some(Command::LookAtSources) => {
-                if self.looks.is_empty() {
-                    let sources = self.sources.all();
-                    self.looks.spawn(looks::look_at_sources(sources, self.context.clone()));
+                for source in self.sources.start_looking() {
+                    self.looks.spawn(looks::look_at(source, self.context.clone()));
                 }
             }
             Some(Command::LookAtSinks) => {
@@ -185,6 +184,7 @@ impl Engine {
             policy: setup.policy.clone(),
             spec: setup.spec,
             sinks: setup.sinks.iter().map(|sink| sink.name.clone()).collect(),
+            is_basic: setup.issuer.is_basic,
         };
         if !setup.issuer.is_basic {
             self.context.telemetry.issuer_known(&setup.issuer.name);
@@ -194,6 +194,7 @@ impl Engine {
         let live = match self.live.remove(&id) {
             Some(old) => {
                 self.sources.leave(&old.setup.source, id);
+                self.forget_issuer_unless_used(&old.setup.issuer.name, &setup.issuer.name);
                 old.replaced_by(setup.clone())
             }
             None => Live::new(setup.clone()),
@@ -206,8 +207,11 @@ impl Engine {
         let Some(id) = self.schedule.remove(name) else { return };
         let Some(gone) = self.live.remove(&id) else { return };
         self.sources.leave(&gone.setup.source, id);
-        let issuer = &gone.setup.issuer.name;
-        if self.live.values().all(|live| live.setup.issuer.name != *issuer) {
+        self.forget_issuer_unless_used(&gone.setup.issuer.name, "");
+    }
+
+    fn forget_issuer_unless_used(&self, issuer: &str, new: &str) {
+        if issuer != new && self.live.values().all(|live| *live.setup.issuer.name != *issuer) {
             self.context.telemetry.issuer_gone(issuer);
         }
     }
@@ -272,12 +276,12 @@ impl Engine {
         }
     }
 
-    fn sources_seen(&mut self, seen: SourcesSeen) {
+    fn source_seen(&mut self, seen: SourceSeen) {
         let now = self.context.clock.read();
-        for (source, fingerprint) in seen.0 {
-            for id in self.sources.rotations(&source) {
-                self.schedule.credentials_seen(id, fingerprint, now);
-            }
+        self.sources.looked(&seen.source);
+        let Some(fingerprint) = seen.fingerprint else { return };
+        for id in self.sources.rotations(&seen.source) {
+            self.schedule.credentials_seen(id, fingerprint, now);
         }
     }
 

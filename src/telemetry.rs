@@ -264,7 +264,8 @@ fn log(event: &Event<'_>) {
     match event {
         Event::SourceFetched { source, error: None, .. } => debug!(event = "SourceFetched", source),
         Event::SourceFetched { source, error: Some(error), .. } => {
-            warn!(event = "SourceFetchFailed", source, code = error.code(), error = %error);
+            let message = error.to_string();
+            warn!(event = "SourceFetchFailed", source, code = error.code(), error = message);
         }
         Event::SourceWarned { source, warning } => warn!(event = "SourceWarned", source, warning),
         Event::TokenRequested { rotation, issuer, took, error } => {
@@ -285,7 +286,11 @@ fn log(event: &Event<'_>) {
         }
         Event::RotationDelivered { rotation, generation, expires_at, sinks, behind } => {
             let expires_at = expires_at.map(tracing::field::display);
-            info!(event = "RotationDelivered", %rotation, generation, expires_at, sinks, behind);
+            if *behind == 0 {
+                info!(event = "RotationDelivered", %rotation, generation, expires_at, sinks);
+            } else {
+                warn!(event = "RotationLeftSinksBehind", %rotation, generation, expires_at, sinks, behind);
+            }
         }
         Event::RotationFailed { rotation, stage, code, kind, message, retry_at } => {
             let retry_at = retry_at.map(tracing::field::display);
@@ -310,11 +315,8 @@ fn log(event: &Event<'_>) {
         Event::CredentialsChanged { rotation } => info!(event = "CredentialsChanged", %rotation),
         Event::ConfigInForce { rotations, .. } => info!(event = "ConfigInForce", rotations),
         Event::ConfigRejected { message } => {
-            tracing::error!(
-                event = "ConfigRejected",
-                error = message,
-                "the old configuration stays in force"
-            );
+            let advice = "the old configuration stays in force";
+            tracing::error!(event = "ConfigRejected", error = message, advice);
         }
     }
 }

@@ -168,7 +168,7 @@ impl Daemon {
     }
 
     async fn drain(mut self) -> anyhow::Result<()> {
-        tracing::info!(event = "Stopping", "waiting for attempts in flight");
+        tracing::info!(event = "Stopping");
         if let Some((_, jobs)) = self.housekeeping.take() {
             jobs.stop().await;
         }

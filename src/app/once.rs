@@ -13,11 +13,14 @@ use crate::config::Config;
 use crate::engine::{Command, Engine};
 use crate::ports::Clock as _;
 use crate::rotation::{RotationName, Validity};
-use crate::status::RotationStatus;
+use crate::status::{ErrorStatus, RotationStatus, SinkStatus};
 use crate::telemetry::Telemetry;
 
 /// Between two looks at the engine's state.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// A request in flight when time is up may still end: the issuer's own timeout is 30 s by default.
+const IN_FLIGHT: Duration = Duration::from_secs(35);
 
 /// How the pass ended: the rotations as they are, and whether every sink holds a usable token.
 pub struct Pass {
@@ -39,6 +42,8 @@ pub async fn once(config: &Config, names: &[RotationName], timeout: Duration) ->
         commands.send(Command::Insert(setup)).await.map_err(|_| OnceError::EngineGone)?;
     }
     let waited = tokio::time::timeout(timeout, until_settled(&commands, &clock)).await;
+    // A mint in flight is not thrown away at the last moment: what it brings counts.
+    let _ = tokio::time::timeout(IN_FLIGHT, until_none_is_minting(&commands)).await;
     let rotations = rows(&commands).await?;
     if let Ok(Err(error)) = waited {
         return Err(error);
@@ -80,23 +85,32 @@ async fn until_settled(commands: &mpsc::Sender<Command>, clock: &SystemClock) ->
     }
 }
 
-/// Nothing more is to be expected of this rotation in a short while.
+async fn until_none_is_minting(commands: &mpsc::Sender<Command>) -> Result<(), OnceError> {
+    while rows(commands).await?.iter().any(|row| row.state == "minting") {
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// Nothing more is to be expected of this rotation in a short while. Retries of a permanent error would come too late
+/// for a pass: it wants a person.
 fn is_settled(row: &RotationStatus, now: Timestamp) -> bool {
+    let is_permanent = |error: &ErrorStatus| error.kind == "permanent" || error.kind == "credential_rejected";
+    let is_stuck = |error: &Option<ErrorStatus>| error.as_ref().is_some_and(is_permanent);
+    let done_or_stuck = |sink: &SinkStatus| sink.state == "in_sync" || is_stuck(&sink.last_error);
     match row.state.as_str() {
         "suspended" => true,
         "minting" | "due" => false,
-        "fresh" => row.sinks.iter().all(|sink| sink.state == "in_sync"),
-        // Retries would come too late for a pass: a permanent error wants a person.
+        "fresh" | "degraded" if row.sinks.iter().all(done_or_stuck) => true,
+        // A usable token is on its way to a sink that has not refused it.
+        "fresh" | "degraded"
+            if row.sinks.iter().any(|sink| !done_or_stuck(sink) && sink.last_error.is_none()) =>
+        {
+            row.last_error.as_ref().is_some_and(|error| error.stage == "fetch") && all_sinks_usable(row, now)
+        }
         _ => {
-            let permanent = |kind: &str| kind == "permanent" || kind == "credential_rejected";
             let source_down = row.last_error.as_ref().is_some_and(|error| error.stage == "fetch");
-            let stuck = row.last_error.as_ref().is_some_and(|error| permanent(&error.kind));
-            let sinks_stuck = row.sinks.iter().any(|sink| sink.last_error.is_some())
-                && row.sinks.iter().all(|sink| {
-                    sink.state == "in_sync"
-                        || sink.last_error.as_ref().is_some_and(|error| permanent(&error.kind))
-                });
-            stuck || sinks_stuck || (source_down && all_sinks_usable(row, now))
+            is_stuck(&row.last_error) || (source_down && all_sinks_usable(row, now))
         }
     }
 }

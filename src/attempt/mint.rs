@@ -9,10 +9,10 @@ use jiff::SignedDuration;
 use super::deliver::deliver_to;
 use super::{Context, Finished, Known, OBSERVE_TIMEOUT, Problem, SINKS_AT_ONCE, Setup, SinkPort, SinkReport};
 use super::{Token, looks, within};
-use crate::ports::{Handle, IssuerError};
+use crate::ports::{Found, Handle, IssuerError};
 use crate::rotation::failure::{Classify, FailureKind};
 use crate::rotation::policy::Held;
-use crate::rotation::receipt::{KeyedFingerprint, Receipt, SpecDigest};
+use crate::rotation::receipt::{KeyedFingerprint, Receipt, ReceiptKey, SpecDigest};
 use crate::rotation::schedule::{Look, Outcome};
 use crate::rotation::{MintedToken, Reading, SinkName, UnitInterval, Validity};
 use crate::telemetry::Event;
@@ -27,8 +27,15 @@ pub struct MintOrder {
     pub generation: u64,
     pub jitter: UnitInterval,
     pub spec: SpecDigest,
-    /// What is known of each sink; without a handle, it must first be seen to be writable.
-    pub sinks: Vec<(SinkName, Option<Handle>)>,
+    pub sinks: Vec<(SinkName, SinkKnown)>,
+}
+
+/// What is known of a sink before a mint.
+#[derive(Clone, Debug)]
+pub struct SinkKnown {
+    pub handle: Option<Handle>,
+    /// This process has written it: a sink that was only read may still refuse a write.
+    pub proven: bool,
 }
 
 /// Carries out `Action::Mint`.
@@ -40,7 +47,18 @@ pub async fn mint(setup: &Setup, order: MintOrder, context: &Context) -> Finishe
             return failed(error.kind(), false, None, vec![], problem);
         }
     };
-    let (handles, mut reports) = look_at_unknown_sinks(setup, order.sinks, context).await;
+    let key = signing_key(setup, &known);
+    let unknown = Unknown { setup, key: key.as_deref(), generation: order.generation, context };
+    let (handles, mut reports) = unknown.look(order.sinks).await;
+    if reports.iter().any(|report| report.look == Look::Overtaken) {
+        // Somebody has minted meanwhile: that token is looked at first.
+        return Finished {
+            outcome: Outcome::Delivered { sinks: looks(&reports) },
+            token: None,
+            sinks: reports,
+            problem: None,
+        };
+    }
     if handles.is_empty() {
         return no_sink_can_take_a_token(&known, reports, context);
     }
@@ -62,8 +80,7 @@ pub async fn mint(setup: &Setup, order: MintOrder, context: &Context) -> Finishe
         spec: order.spec,
         ..receipt(setup, &known, order.generation, order.jitter, minted.validity)
     };
-    let key =
-        setup.receipt_key.clone().or_else(|| Some(known.key.clone())).filter(|_| !setup.issuer.is_basic);
+    let key = signing_key(setup, &known);
     let token = Arc::new(Token { content: rendered, receipt, key, credentials: Some(known.fingerprint) });
     reports.extend(deliver_to(setup, &token, handles, context).await);
     let held = Held::minted(&token.receipt, known.fingerprint, asked);
@@ -75,44 +92,66 @@ pub async fn mint(setup: &Setup, order: MintOrder, context: &Context) -> Finishe
     }
 }
 
-/// Splits the sinks into those that can be written now, with their handles, and reports of those that cannot.
-async fn look_at_unknown_sinks(
-    setup: &Setup,
-    sinks: Vec<(SinkName, Option<Handle>)>,
-    context: &Context,
-) -> (Vec<(SinkName, Option<Handle>)>, Vec<SinkReport>) {
-    let looked: Vec<_> = futures::stream::iter(setup.pick(sinks))
-        .map(|(sink, handle)| async move { look_at_unknown_sink(&sink, handle, context).await })
-        .buffered(SINKS_AT_ONCE)
-        .collect()
-        .await;
-    let mut writable = Vec::new();
-    let mut reports = Vec::new();
-    for result in looked {
-        match result {
-            Ok(sink) => writable.push(sink),
-            Err(report) => reports.push(report),
-        }
-    }
-    (writable, reports)
+/// Looks at sinks before a mint: nothing is minted before one of them has been seen to be writable.
+struct Unknown<'a> {
+    setup: &'a Setup,
+    key: Option<&'a ReceiptKey>,
+    /// Of the token that is to be minted.
+    generation: u64,
+    context: &'a Context,
 }
 
-async fn look_at_unknown_sink(
-    sink: &SinkPort,
-    handle: Option<Handle>,
-    context: &Context,
-) -> Result<(SinkName, Option<Handle>), SinkReport> {
-    if handle.is_some() {
-        return Ok((sink.name.clone(), handle));
+impl Unknown<'_> {
+    /// Splits the sinks into those that can be written now, with their handles, and reports of the others.
+    async fn look(
+        &self,
+        sinks: Vec<(SinkName, SinkKnown)>,
+    ) -> (Vec<(SinkName, Option<Handle>)>, Vec<SinkReport>) {
+        let looked: Vec<_> = futures::stream::iter(self.setup.pick(sinks))
+            .map(|(sink, known)| async move { self.look_at(&sink, known).await })
+            .buffered(SINKS_AT_ONCE)
+            .collect()
+            .await;
+        let mut writable = Vec::new();
+        let mut reports = Vec::new();
+        for result in looked {
+            match result {
+                Ok(sink) => writable.push(sink),
+                Err(report) => reports.push(report),
+            }
+        }
+        (writable, reports)
     }
-    let look = async {
-        let observed = within(OBSERVE_TIMEOUT, sink.port.observe()).await?;
-        within(OBSERVE_TIMEOUT, sink.port.probe(&observed.handle)).await?;
-        Ok(observed.handle)
-    };
-    match look.await {
-        Ok(handle) => Ok((sink.name.clone(), Some(handle))),
-        Err(error) => Err(SinkReport::failed(sink, "observe", &error, context.clock.read().wall)),
+
+    async fn look_at(
+        &self,
+        sink: &SinkPort,
+        known: SinkKnown,
+    ) -> Result<(SinkName, Option<Handle>), SinkReport> {
+        if known.proven && known.handle.is_some() {
+            return Ok((sink.name.clone(), known.handle));
+        }
+        let look = async {
+            let observed = within(OBSERVE_TIMEOUT, sink.port.observe()).await?;
+            if observed.found.as_ref().is_some_and(|found| self.is_newer(sink, found)) {
+                return Ok(None);
+            }
+            within(OBSERVE_TIMEOUT, sink.port.probe(&observed.handle)).await?;
+            Ok(Some(observed.handle))
+        };
+        match look.await {
+            Ok(Some(handle)) => Ok((sink.name.clone(), Some(handle))),
+            Ok(None) => Err(SinkReport::ok(sink, Look::Overtaken, None)),
+            Err(error) => Err(SinkReport::failed(sink, "observe", &error, self.context.clock.read().wall)),
+        }
+    }
+
+    /// A verified token of at least the generation that we are about to mint.
+    fn is_newer(&self, sink: &SinkPort, found: &Found) -> bool {
+        found.receipt.as_ref().zip(self.key).is_some_and(|(receipt, key)| {
+            receipt.generation >= self.generation
+                && receipt.verifies(key, &self.setup.issuer.name, &sink.name, &found.content)
+        })
     }
 }
 
@@ -184,6 +223,14 @@ async fn ask_once(
         });
     }
     answer.map(|minted| (asked, minted))
+}
+
+/// The key file's where there is one, else the credentials' own; Basic has none.
+fn signing_key(setup: &Setup, known: &Known) -> Option<Arc<ReceiptKey>> {
+    if setup.issuer.is_basic {
+        return None;
+    }
+    setup.receipt_key.clone().or_else(|| Some(known.key.clone()))
 }
 
 /// The receipt of a token that was made with these credentials, without a MAC.

@@ -17,6 +17,9 @@ use crate::rotation::schedule::{Look, Outcome};
 use crate::rotation::{Reading, SinkName};
 use crate::secret::Content;
 
+/// Nobody mints so often; a higher one in a receipt without a MAC is made up.
+const HIGHEST_UNVERIFIED: u64 = 1 << 48;
+
 type Answer = Result<Arc<Known>, Arc<SourceError>>;
 
 /// Carries out `Action::Observe`. With a token in hand the source is not asked: the token's own key verifies.
@@ -32,7 +35,11 @@ pub async fn observe(setup: &Setup, held: Option<Arc<Token>>, context: &Context)
     let (known, observed) = tokio::join!(fetch, looks_at_sinks);
     let now = context.clock.read();
     let keys = Keys::new(setup, known.as_ref(), held.as_deref());
-    let expected = if setup.issuer.is_basic { render_basic(setup, known.as_ref(), now).await } else { None };
+    let expected = match &held {
+        _ if !setup.issuer.is_basic => None,
+        Some(held) => Some(held.clone()),
+        None => render_basic(setup, known.as_ref(), now).await,
+    };
 
     let mut verified = Vec::new();
     for (index, (sink, result)) in observed.iter().enumerate() {
@@ -75,7 +82,10 @@ impl Keys {
         let receipt = found.receipt.as_ref()?;
         if setup.issuer.is_basic {
             let expected = expected.filter(|expected| expected.content == found.content)?;
-            return Some(Arc::new(token(found, receipt, expected.key.clone(), expected.credentials)));
+            // Without a MAC nothing in the receipt is believed but a generation within reason.
+            let generation = receipt.generation.min(HIGHEST_UNVERIFIED);
+            let receipt = Receipt { generation, ..expected.receipt.clone() };
+            return Some(Arc::new(token(found, &receipt, None, expected.credentials)));
         }
         let verifies =
             |key: &Arc<ReceiptKey>| receipt.verifies(key, &setup.issuer.name, sink, &found.content);

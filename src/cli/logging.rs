@@ -9,7 +9,7 @@ use tracing_subscriber::{Layer as _, fmt};
 use super::LogFormat;
 
 /// One failed Vault call would be four error lines of these, which print what the server said.
-const DEFAULT: &str = "info,rustify=off,vaultrs=off";
+const DEFAULT: &str = "info,rustify=off,vaultrs=off,tokio_cron_scheduler=warn";
 
 /// Starts logging by `--log-level`, else `RUST_LOG`, else at info; `quiet` commands show warnings of nobody by default.
 ///
@@ -18,7 +18,7 @@ const DEFAULT: &str = "info,rustify=off,vaultrs=off";
 pub(super) fn start(format: LogFormat, level: Option<&str>, quiet: bool) {
     let asked = level.map(str::to_owned).or_else(|| std::env::var("RUST_LOG").ok());
     let filter = match &asked {
-        Some(asked) => format!("{asked},rustify=off,vaultrs=off"),
+        Some(asked) => format!("{asked},rustify=off,vaultrs=off,tokio_cron_scheduler=warn"),
         None => (if quiet { "off" } else { DEFAULT }).to_owned(),
     };
     let ours_below_info = filter_fn(|metadata| {

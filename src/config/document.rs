@@ -45,7 +45,7 @@ document! {
     }
 
     Vault {
-        /// Base URL, such as <https://vault.example:8200>. Default: the environment variable VAULT_ADDR.
+        /// Base URL, such as `https://vault.example:8200`. Default: the environment variable VAULT_ADDR.
         address: String,
         namespace: String,
         /// PEM file with the certificate authority of the server.

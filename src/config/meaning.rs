@@ -111,6 +111,9 @@ pub(super) fn check(
             rotation::check(&mut report, &at, &rotation, &context).map(|spec| (at, spec))
         })
         .collect();
+    if rotations.is_empty() && report.mistakes.is_empty() {
+        report.warning(&top, "there is no rotation: nothing will be minted");
+    }
     names_are_unique(&mut report, &rotations);
     sink::are_apart(&mut report, &rotations);
     let installation = document.installation.unwrap_or_else(|| "everbearer".into());

@@ -112,7 +112,7 @@ fn rotations(picture: &Picture) -> Table<'_> {
             .iter()
             .map(|sink| {
                 let mark = if sink.state == "in_sync" { "✓" } else { "✗" };
-                Line::from(format!("{mark} {}", tail(&sink.sink, 34)))
+                Line::from(format!("{mark} {}", short_sink(&sink.sink)))
             })
             .collect();
         Row::new([
@@ -138,13 +138,11 @@ fn rotations(picture: &Picture) -> Table<'_> {
         .column_spacing(2)
 }
 
-/// The end of a long name says more than its beginning.
-fn tail(text: &str, most: usize) -> String {
-    let count = text.chars().count();
-    if count <= most {
-        text.to_owned()
-    } else {
-        format!("…{}", text.chars().skip(count + 1 - most).collect::<String>())
+/// The kind of a sink and the end of its name, which says more than its beginning.
+fn short_sink(name: &str) -> String {
+    match (name.split_once('/'), name.rsplit_once('/')) {
+        (Some((kind, rest)), Some((_, last))) if rest != last => format!("{kind} …/{last}"),
+        _ => name.to_owned(),
     }
 }
 

@@ -1,11 +1,11 @@
 //! What the engine keeps of one rotation beside the schedule: the token, the handles, and what to tell people.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::attempt::{Finished, Problem, Setup, SinkReport, Token};
+use crate::attempt::{Finished, Problem, Setup, SinkKnown, SinkReport, Token};
 use crate::ports::Handle;
 use crate::rotation::schedule::{Look, Outcome, SinkPhase, View};
 use crate::rotation::{Reading, SinkName, Validity};
@@ -20,6 +20,8 @@ pub(super) struct Live {
     pub(super) token: Option<Arc<Token>>,
     /// What the next write of each sink replaces; a sink without one is looked at first.
     handles: HashMap<SinkName, Handle>,
+    /// Sinks that this process has written.
+    proven: HashSet<SinkName>,
     sink_problems: HashMap<SinkName, Problem>,
     problem: Option<Problem>,
     last_success_at: Option<Timestamp>,
@@ -39,6 +41,7 @@ impl Live {
             setup,
             token: None,
             handles: HashMap::new(),
+            proven: HashSet::new(),
             sink_problems: HashMap::new(),
             problem: None,
             last_success_at: None,
@@ -51,11 +54,14 @@ impl Live {
     pub(super) fn replaced_by(self, setup: Arc<Setup>) -> Self {
         let mut sink_problems = self.sink_problems;
         sink_problems.retain(|name, _| setup.sinks.iter().any(|sink| sink.name == *name));
-        Self { setup, handles: HashMap::new(), sink_problems, ..self }
+        Self { setup, handles: HashMap::new(), proven: HashSet::new(), sink_problems, ..self }
     }
 
-    pub(super) fn all_sinks(&self) -> Vec<(SinkName, Option<Handle>)> {
-        self.handles_of(self.setup.sinks.iter().map(|sink| sink.name.clone()).collect())
+    pub(super) fn all_sinks(&self) -> Vec<(SinkName, SinkKnown)> {
+        let names = self.setup.sinks.iter().map(|sink| sink.name.clone()).collect();
+        let known = |name: &SinkName, handle| SinkKnown { handle, proven: self.proven.contains(name) };
+        let sinks = self.handles_of(names).into_iter();
+        sinks.map(|(name, handle)| (name.clone(), known(&name, handle))).collect()
     }
 
     pub(super) fn handles_of(&self, sinks: Vec<SinkName>) -> Vec<(SinkName, Option<Handle>)> {
@@ -90,19 +96,30 @@ impl Live {
                 self.failed += 1;
             }
         }
-        match outcome {
+        match &outcome {
             Outcome::MintFailed { .. } => self.problem.clone_from(&problem),
+            Outcome::Minted { .. } => self.problem = None,
             Outcome::Observed { failure: Some(_), .. } if self.token.is_none() => {
                 self.problem.clone_from(&problem);
             }
-            Outcome::Minted { .. } => self.problem = None,
-            Outcome::Observed { .. } | Outcome::Delivered { .. } => {
-                if self.problem.as_ref().is_some_and(|problem| problem.stage == "fetch" && whole) {
+            // What a look shows to be over: the source answered, or some sink did.
+            Outcome::Observed { failure: None, seen, .. } => {
+                let over = |problem: &Problem| {
+                    problem.stage == "observe" || (problem.stage == "fetch" && seen.is_some())
+                };
+                if self.problem.as_ref().is_some_and(over) {
                     self.problem = None;
                 }
             }
+            Outcome::Observed { .. } | Outcome::Delivered { .. } => {}
         }
+        let wrote = matches!(outcome, Outcome::Minted { .. } | Outcome::Delivered { .. });
         for report in sinks {
+            if report.look != Look::InSync {
+                self.proven.remove(&report.name);
+            } else if wrote {
+                self.proven.insert(report.name.clone());
+            }
             self.keep_sink(report, telemetry);
         }
         Kept { outcome, problem }

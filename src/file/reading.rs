@@ -66,9 +66,9 @@ impl Opened {
         Ok(bytes)
     }
 
-    /// Modification time and size as text: a hint that the file is another one now.
+    /// Modification time as text: a hint that the file is another one now. The size of a secret stays out.
     pub(super) fn version(&self) -> String {
-        format!("{}.{:09}+{}", self.stat.st_mtime, self.stat.st_mtime_nsec, self.stat.st_size)
+        format!("{}.{:09}", self.stat.st_mtime, self.stat.st_mtime_nsec)
     }
 
     /// Whether the path still leads to the very file that was opened, unchanged since.

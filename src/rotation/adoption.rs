@@ -28,7 +28,10 @@ pub fn choose(candidates: &[Candidate]) -> Option<Choice> {
     let (_, highest) = best(false)?;
     let (index, chosen) = best(true).or(best(false))?;
     let outranked = chosen.generation < highest.generation;
-    Some(Choice { index, generation: if outranked { highest.generation + 1 } else { chosen.generation } })
+    Some(Choice {
+        index,
+        generation: if outranked { highest.generation.saturating_add(1) } else { chosen.generation },
+    })
 }
 
 #[cfg(test)]

@@ -46,6 +46,8 @@ pub struct Insert {
     pub policy: Policy,
     pub spec: SpecDigest,
     pub sinks: Vec<SinkName>,
+    /// Renders what it is given: it is never due and never minting.
+    pub is_basic: bool,
 }
 
 /// What the engine is to carry out for one rotation. Each rotation has at most one at a time.
@@ -176,7 +178,7 @@ impl Schedule {
         let mut started = Vec::new();
         for lane in LaneName::all(&self.issuers) {
             while let Some(id) = self.lane(&lane).and_then(Lane::next) {
-                if let Some(action) = self.start(id, now, draws) {
+                if let Some(action) = self.start(id, &lane, now, draws) {
                     started.push((id, action));
                 }
                 self.queue(id, now);
@@ -276,11 +278,20 @@ impl Schedule {
         }
     }
 
-    fn start(&mut self, id: RotationId, now: Reading, draws: &mut dyn Draw) -> Option<Action> {
+    fn start(
+        &mut self,
+        id: RotationId,
+        from: &LaneName,
+        now: Reading,
+        draws: &mut dyn Draw,
+    ) -> Option<Action> {
         let entry = self.entries.get_mut(&id)?;
         entry.waiting = None;
         let Plan::Ready(work) = entry.plan(now) else { return None };
         let lane = LaneName::of(&work, &entry.issuer);
+        if lane != *from {
+            return None; // what it wants changed while it waited: it queues for that, and there may be no room
+        }
         let action = entry.start(work, lane.clone(), now, draws);
         if let Some(lane) = self.lane(&lane) {
             lane.started();

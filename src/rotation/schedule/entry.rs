@@ -126,6 +126,8 @@ pub(super) enum Work {
 pub(super) struct Running {
     pub(super) lane: LaneName,
     reason: Option<Reason>,
+    /// The configuration or the credentials changed meanwhile: its failure says nothing of what is in force now.
+    stale: bool,
 }
 
 struct SinkEntry {
@@ -155,6 +157,9 @@ pub(super) struct Entry {
     budget: MintBudget,
     failures: u32,
     last_failure: Option<FailureKind>,
+    /// The last mint failed: only the next one that succeeds makes up for it.
+    mint_failed: bool,
+    is_basic: bool,
     sinks: Vec<SinkEntry>,
     pub(super) running: Option<Running>,
     pub(super) queued_wall: Option<Timestamp>,
@@ -163,6 +168,7 @@ pub(super) struct Entry {
 }
 
 const ANY_TIME: BootInstant = When::AT_ONCE.boot;
+const NEVER: BootInstant = BootInstant(SignedDuration::MAX);
 
 impl Entry {
     pub(super) fn new(insert: Insert) -> Self {
@@ -185,6 +191,8 @@ impl Entry {
             budget: MintBudget::default(),
             failures: 0,
             last_failure: None,
+            mint_failed: false,
+            is_basic: insert.is_basic,
             sinks,
             running: None,
             queued_wall: None,
@@ -213,7 +221,8 @@ impl Entry {
         new.budget = self.budget;
         new.failures = self.failures;
         new.last_failure = self.last_failure;
-        new.running = self.running;
+        new.mint_failed = self.mint_failed;
+        new.running = self.running.map(|running| Running { stale: true, ..running });
         // With a token in hand the sinks tell nothing that must be known before the next mint.
         new.observed = self.observed && new.held.is_some();
         new.set_tick();
@@ -234,6 +243,9 @@ impl Entry {
     pub(super) fn credentials_seen(&mut self, seen: KeyedFingerprint) {
         if self.seen.replace(seen) != Some(seen) {
             self.end_pause();
+            if let Some(running) = &mut self.running {
+                running.stale = true;
+            }
         }
     }
 
@@ -250,18 +262,17 @@ impl Entry {
         if self.running.is_some() {
             return Plan::Nothing;
         }
-        let mut soonest: Option<When> = None;
+        // Each clock's nearest moment by itself: the other one may be stepped before it comes.
+        let mut soonest = When { wall: None, boot: NEVER };
         let mut wait = |when: When| {
-            if soonest.is_none_or(|other| when.until(now) < other.until(now)) {
-                soonest = Some(when);
-            }
+            soonest.wall = soonest.wall.into_iter().chain(when.wall).min();
+            soonest.boot = soonest.boot.min(when.boot);
         };
-        if let Some(not_before) = self.observe_at {
-            if now.boot >= not_before {
-                return Plan::Ready(Work::Observe);
-            }
-            wait(When { wall: None, boot: not_before });
+        let look = self.observe_at.is_some_and(|not_before| now.boot >= not_before);
+        if look && !self.observed {
+            return Plan::Ready(Work::Observe);
         }
+        self.observe_at.into_iter().for_each(|boot| wait(When { wall: None, boot }));
         if self.observed && !self.policy.suspended {
             for (reason, when) in policy::wanted(&self.policy, self.facts()) {
                 let gate = self.gate(reason, now);
@@ -270,6 +281,10 @@ impl Entry {
                     (true, false) => wait(When { wall: None, boot: gate }),
                     (false, _) => wait(When { wall: when.wall, boot: when.boot.max(gate) }),
                 }
+            }
+            // After what is due: a sink that hangs must not hold up a mint for the others.
+            if look {
+                return Plan::Ready(Work::Observe);
             }
             if self.held.as_ref().is_some_and(|held| held.is_usable(now)) {
                 for sink in self.sinks.iter().filter(|sink| sink.phase != SinkPhase::InSync) {
@@ -280,7 +295,11 @@ impl Entry {
                 }
             }
         }
-        soonest.map_or(Plan::Nothing, Plan::Wait)
+        if look {
+            return Plan::Ready(Work::Observe);
+        }
+        let nothing = soonest.wall.is_none() && soonest.boot == NEVER;
+        if nothing { Plan::Nothing } else { Plan::Wait(soonest) }
     }
 
     /// The pause, the distance between two requests, and the mint budget.
@@ -305,14 +324,16 @@ impl Entry {
         }
     }
 
-    /// Where this rotation stands among those that wait: whoever has no usable token is first.
+    /// Where this rotation stands among those that wait: whoever has no token is first, and among these whoever has
+    /// failed least, so that sinks that hang cannot keep the others from their first look.
     pub(super) fn expiry_by_boot(&self) -> BootInstant {
-        self.held.as_ref().map_or(ANY_TIME, Held::expires_by_boot)
+        let failed = SignedDuration::from_secs(i64::from(self.failures));
+        self.held.as_ref().map_or(ANY_TIME.plus(failed), Held::expires_by_boot)
     }
 
     pub(super) fn start(&mut self, work: Work, lane: LaneName, now: Reading, draws: &mut dyn Draw) -> Action {
         let reason = if let Work::Mint(reason, _) = work { Some(reason) } else { None };
-        self.running = Some(Running { lane, reason });
+        self.running = Some(Running { lane, reason, stale: false });
         match work {
             Work::Observe => {
                 self.observe_at = None;
@@ -322,7 +343,7 @@ impl Entry {
                 self.last_request = Some(now.boot);
                 Action::Mint {
                     reason,
-                    generation: self.held.as_ref().map_or(0, |held| held.generation) + 1,
+                    generation: self.held.as_ref().map_or(0, |held| held.generation).saturating_add(1),
                     jitter: draws.draw(),
                     spec: self.spec,
                     lateness: lateness(reason, when, now),
@@ -337,22 +358,30 @@ impl Entry {
     }
 
     pub(super) fn record(&mut self, outcome: Outcome, now: Reading, draws: &mut dyn Draw) {
-        self.running = None;
+        let stale = self.running.take().is_some_and(|running| running.stale);
         match outcome {
             Outcome::Observed { seen, adopted, sinks, failure } => {
-                if let Some(seen) = seen {
+                if let Some(seen) = seen.filter(|_| !stale) {
                     self.credentials_seen(seen);
                 }
                 if let Some(held) = adopted {
                     self.hold(held.keeping_age_of(self.held.as_ref()));
                 }
                 self.look_at(sinks, now, draws);
-                self.record_observation(failure, now, draws);
+                if stale && failure.is_some() {
+                    self.look_again();
+                } else {
+                    self.record_observation(failure, now, draws);
+                }
             }
             Outcome::Minted { held, sinks } => {
                 self.budget.count(now.boot, self.policy.mint_budget);
-                self.seen = held.credentials.or(self.seen);
+                self.last_request = Some(now.boot);
+                if !stale {
+                    self.seen = held.credentials.or(self.seen);
+                }
                 self.requested = false;
+                self.mint_failed = false;
                 self.backoff = Backoff::default();
                 self.not_before = ANY_TIME;
                 self.last_failure = None;
@@ -368,8 +397,13 @@ impl Entry {
                 if maybe_minted {
                     self.budget.count(now.boot, self.policy.mint_budget);
                 }
-                self.seen = seen.or(self.seen);
+                self.last_request = Some(now.boot);
                 self.look_at(sinks, now, draws);
+                if stale {
+                    return;
+                }
+                self.seen = seen.or(self.seen);
+                self.mint_failed = true;
                 self.failures = self.failures.saturating_add(1);
                 self.last_failure = Some(kind);
                 let pause = self.backoff.pause(kind, self.usable(now), draws.draw());
@@ -387,7 +421,9 @@ impl Entry {
             None => {
                 self.observed = true;
                 self.observe_backoff = Backoff::default();
-                if self.sinks.iter().all(|sink| sink.phase == SinkPhase::InSync) {
+                if self.sinks.iter().any(|s| matches!(s.phase, SinkPhase::Failing | SinkPhase::Refused)) {
+                    self.failures = self.failures.max(1);
+                } else if !self.mint_failed && self.all_in_sync() {
                     self.failures = 0;
                     self.last_failure = None;
                 }
@@ -405,12 +441,18 @@ impl Entry {
 
     /// An attempt that left a sink behind is a failed one, though nothing more is minted for it.
     fn count_attempt(&mut self) {
-        if self.sinks.iter().all(|sink| sink.phase == SinkPhase::InSync) {
-            self.failures = 0;
-            self.last_failure = None;
+        if self.all_in_sync() {
+            if !self.mint_failed {
+                self.failures = 0;
+                self.last_failure = None;
+            }
         } else {
             self.failures = self.failures.saturating_add(1);
         }
+    }
+
+    fn all_in_sync(&self) -> bool {
+        self.sinks.iter().all(|sink| sink.phase == SinkPhase::InSync)
     }
 
     fn hold(&mut self, held: Held) {
@@ -429,7 +471,9 @@ impl Entry {
         for (name, look) in looks {
             let Some(sink) = self.sinks.iter_mut().find(|sink| sink.name == name) else { continue };
             if look == Look::Overtaken {
+                // Nothing is minted before it is known what is newer.
                 self.observe_at = Some(ANY_TIME);
+                self.observed = false;
             }
             sink.look(&look, held_expiry, usable, now, draws);
         }
@@ -481,7 +525,7 @@ impl Entry {
         };
         if self.policy.suspended {
             State::Suspended
-        } else if self.running.as_ref().is_some_and(|running| running.reason.is_some()) {
+        } else if !self.is_basic && self.running.as_ref().is_some_and(|running| running.reason.is_some()) {
             State::Minting
         } else if !usable && stuck {
             State::Blocked
@@ -491,7 +535,7 @@ impl Entry {
             State::Expired
         } else if self.failures > 0 {
             State::Degraded
-        } else if due && self.held.is_some() {
+        } else if due && self.held.is_some() && !self.is_basic {
             State::Due
         } else {
             State::Fresh
