@@ -15,7 +15,7 @@ pub(super) const EXPIRES_AT: &str = "everbearer.dev/expires-at";
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     Us,
-    /// Another rotation of our installation, perhaps under a name that it had before.
+    /// Another rotation of our installation, or this one under the name that it had before.
     OtherRotation(String),
     OtherInstallation(String),
     /// Not made by any Everbearer, or no longer marked as such.

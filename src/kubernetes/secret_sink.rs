@@ -36,6 +36,8 @@ const READ_DEADLINE: Duration = Duration::from_secs(10);
 /// Kubernetes fills Secrets of this type itself, and their tokens open the cluster.
 const SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
 
+const RIVAL: &str = "Name another Secret, or delete this one once nobody writes it any more, as after a rename; `adopt` does not help here";
+
 pub struct SecretSink {
     client: Arc<LazyClient>,
     installation: Arc<str>,
@@ -145,16 +147,14 @@ impl SecretSink {
         };
         let whose = match ownership::owner(&secret.metadata, &self.installation, self.rotation.as_str()) {
             Owner::Us => return Ok(true),
-            // Two daemons that both adopt would take it from each other for ever.
+            // Two rotations that both adopt would take it from each other for ever.
             Owner::OtherInstallation(other) => {
-                let other = plain(&other);
-                return refused(
-                    format!("belongs to Everbearer's installation {other}, and we are {}", self.installation),
-                    "Give one of the two another Secret; if the other installation is gone, delete the Secret. `adopt` does not help here",
-                );
+                let (other, ours) = (plain(&other), &self.installation);
+                return refused(format!("belongs to the installation {other}, and we are {ours}"), RIVAL);
             }
             Owner::OtherRotation(other) => {
-                format!("belongs to our rotation {}, and this is {}", plain(&other), self.rotation)
+                let (other, ours) = (plain(&other), &self.rotation);
+                return refused(format!("belongs to the rotation {other}, and this is {ours}"), RIVAL);
             }
             Owner::Stranger => {
                 format!(

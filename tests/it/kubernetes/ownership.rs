@@ -57,24 +57,19 @@ async fn adoption_takes_over_what_it_writes_and_keeps_the_rest() {
 }
 
 #[tokio::test]
-async fn another_rotations_secret_is_refused_and_adopted_only_on_request() {
-    let fixture = Fixture::new().await;
-    fixture.deliver(1).await.unwrap();
-    let (code, message) = shown(fixture.sink_of("fax", INSTALLATION).observe().await);
-    assert_eq!(code, "sink_refused");
-    assert!(message.contains("belongs to our rotation voice, and this is fax"), "{message}");
-    let adopting = fixture.with(|spec| spec.adopt = true);
-    assert!(adopting.sink_of("fax", INSTALLATION).observe().await.unwrap().found.is_none());
-}
-
-#[tokio::test]
-async fn another_installations_secret_is_refused_even_with_adopt() {
+async fn a_secret_of_another_rotation_or_installation_is_refused_even_with_adopt() {
     let fixture = Fixture::new().await.with(|spec| spec.adopt = true);
     fixture.deliver(1).await.unwrap();
     let before = fixture.object().await;
-    let (code, message) = shown(fixture.sink_of("voice", "staging").observe().await);
-    assert_eq!(code, "sink_refused");
-    assert!(message.contains("installation prod, and we are staging"), "{message}");
+    let rivals = [
+        ("fax", INSTALLATION, "belongs to the rotation voice, and this is fax"),
+        ("voice", "staging", "belongs to the installation prod, and we are staging"),
+    ];
+    for (rotation, installation, part) in rivals {
+        let (code, message) = shown(fixture.sink_of(rotation, installation).observe().await);
+        assert_eq!(code, "sink_refused");
+        assert!(message.contains(part) && message.contains("`adopt` does not help"), "{message}");
+    }
     assert_eq!(fixture.object().await, before);
 }
 
