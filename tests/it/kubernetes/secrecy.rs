@@ -34,6 +34,8 @@ async fn no_byte_of_a_token_reaches_a_trace_log() {
     let log = Log::default();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+    // With one subscriber alone, tracing asks the threads of other tests, which have none, and stays silent for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _guard = tracing::subscriber::set_default(subscriber);
 
     let fixture = Fixture::new().await;
