@@ -135,7 +135,7 @@ async fn an_answer_without_end_is_cut_off() {
 }
 
 /// A server that gives every request the same answer.
-async fn answering(head: &str, body: &str) -> String {
+pub(super) async fn answering(head: &str, body: &str) -> String {
     let answer =
         format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -151,7 +151,7 @@ async fn answering(head: &str, body: &str) -> String {
     address
 }
 
-fn sink_at(server: &str) -> (SecretSink, tempfile::TempDir) {
+pub(super) fn sink_at(server: &str) -> (SecretSink, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kubeconfig");
     let kubeconfig = serde_json::json!({
