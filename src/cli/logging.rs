@@ -8,8 +8,9 @@ use tracing_subscriber::{Layer as _, fmt};
 
 use super::LogFormat;
 
-/// One failed Vault call would be four error lines of these, which print what the server said.
-const DEFAULT: &str = "info,rustify=off,vaultrs=off,tokio_cron_scheduler=warn";
+/// Libraries that print what a server said, or an error line of their own for what we tell already.
+const SILENCED: &str =
+    "rustify=off,vaultrs=off,kube_client=off,rustls_platform_verifier=off,tokio_cron_scheduler=warn";
 
 /// Starts logging by `--log-level`, else `RUST_LOG`, else at info; `quiet` commands show warnings of nobody by default.
 ///
@@ -18,8 +19,9 @@ const DEFAULT: &str = "info,rustify=off,vaultrs=off,tokio_cron_scheduler=warn";
 pub(super) fn start(format: LogFormat, level: Option<&str>, quiet: bool) {
     let asked = level.map(str::to_owned).or_else(|| std::env::var("RUST_LOG").ok());
     let filter = match &asked {
-        Some(asked) => format!("{asked},rustify=off,vaultrs=off,tokio_cron_scheduler=warn"),
-        None => (if quiet { "off" } else { DEFAULT }).to_owned(),
+        Some(asked) => format!("{asked},{SILENCED}"),
+        None if quiet => "off".to_owned(),
+        None => format!("info,{SILENCED}"),
     };
     let ours_below_info = filter_fn(|metadata| {
         *metadata.level() <= Level::INFO || metadata.target().starts_with(env!("CARGO_CRATE_NAME"))

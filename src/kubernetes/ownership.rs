@@ -1,70 +1,131 @@
-//! Whose a Secret is: by label, annotations, and what the API server says of who owns which field.
+//! Whose a Secret is, and which of its keys are ours: read from its metadata, pure.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::core::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
-use super::MANAGER;
-use super::error::words;
-use crate::ports::SinkError;
-
+/// The name under which we apply: `metadata.managedFields[].manager`.
+pub(super) const FIELD_MANAGER: &str = "everbearer";
 pub(super) const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub(super) const RECEIPT: &str = "everbearer.dev/receipt";
 pub(super) const ROTATION: &str = "everbearer.dev/rotation";
 pub(super) const INSTALLATION: &str = "everbearer.dev/installation";
-pub(super) const RECEIPT: &str = "everbearer.dev/receipt";
 pub(super) const EXPIRES_AT: &str = "everbearer.dev/expires-at";
 
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     Us,
-    /// Another rotation or installation of Everbearer: never taken over, or the two would fight for ever.
-    Rival(String),
-    /// Somebody else, in words.
-    Other(String),
+    /// Another rotation of our installation, or this one under the name that it had before.
+    OtherRotation(String),
+    OtherInstallation(String),
+    /// Not made by any Everbearer, or no longer marked as such.
+    Stranger,
 }
 
-pub(super) fn owner(secret: &Secret, installation: &str, rotation: &str) -> Owner {
-    let label = text(secret.metadata.labels.as_ref(), MANAGED_BY);
-    let their_rotation = text(secret.metadata.annotations.as_ref(), ROTATION);
-    let their_installation = text(secret.metadata.annotations.as_ref(), INSTALLATION);
-    if label != Some(MANAGER) {
-        let by = label.map(|label| format!(", managed by {label}")).unwrap_or_default();
-        return Owner::Other(format!("it was not made by Everbearer{by}"));
-    }
-    match (their_installation, their_rotation) {
-        (Some(theirs), _) if theirs != installation => {
-            let theirs = words(theirs);
-            Owner::Rival(format!("it belongs to the installation {theirs}, this is {installation}"))
-        }
-        (_, Some(theirs)) if theirs != rotation => {
-            let theirs = words(theirs);
-            Owner::Rival(format!("it belongs to the rotation {theirs}, this is {rotation}"))
-        }
-        (Some(_), Some(_)) => Owner::Us,
-        _ => Owner::Other("it has our label, but not our annotations".into()),
+/// Ours are exactly those with our label and both our annotations.
+pub(super) fn owner(metadata: &ObjectMeta, installation: &str, rotation: &str) -> Owner {
+    let marked = metadata.labels.as_ref().and_then(|l| l.get(MANAGED_BY)).is_some_and(|v| v == FIELD_MANAGER);
+    let (its_installation, its_rotation) =
+        (annotation(metadata, INSTALLATION), annotation(metadata, ROTATION));
+    match (its_installation, its_rotation) {
+        (Some(i), _) if i != installation => Owner::OtherInstallation(i.to_owned()),
+        (Some(_), Some(r)) if r != rotation => Owner::OtherRotation(r.to_owned()),
+        (Some(_), Some(_)) if marked => Owner::Us,
+        _ => Owner::Stranger,
     }
 }
 
-pub(super) fn refused_rival(at: &str, why: &str) -> SinkError {
-    let advice = "Take another name, or delete it once nobody writes it any more";
-    SinkError::Refused { why: format!("{at}: {why}"), advice: advice.into() }
+pub(super) fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref()?.get(name).map(String::as_str)
 }
 
-/// Without `adopt`, nothing that is somebody else's is taken over.
-pub(super) fn refused(at: &str, why: &str) -> SinkError {
-    let advice = "Take another name, delete it, or set adopt: true";
-    SinkError::Refused { why: format!("{at}: {why}"), advice: advice.into() }
+/// The keys of `data` that we applied. `None` where nothing at all is recorded as ours, as after a restore from a
+/// backup that drops `managedFields`: then every key may be ours, and the receipt's MAC decides.
+pub(super) fn our_keys(metadata: &ObjectMeta) -> Option<BTreeSet<&str>> {
+    let mut ours = entries(metadata)
+        .filter(|e| e.manager.as_deref() == Some(FIELD_MANAGER) && e.operation.as_deref() == Some("Apply"))
+        .peekable();
+    ours.peek()?;
+    let keys = ours
+        .filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:data")?.as_object())
+        .flat_map(|fields| fields.keys())
+        .filter_map(|field| field.strip_prefix("f:"))
+        .collect();
+    Some(keys)
 }
 
-fn text<'a>(map: Option<&'a BTreeMap<String, String>>, key: &str) -> Option<&'a str> {
-    map?.get(key).map(String::as_str)
+/// Who else wrote to it, in words: `kubectl-create, helm`.
+pub(super) fn other_managers(metadata: &ObjectMeta) -> String {
+    let names: BTreeSet<&str> =
+        entries(metadata).filter_map(|e| e.manager.as_deref()).filter(|m| *m != FIELD_MANAGER).collect();
+    if names.is_empty() { "someone unrecorded".to_owned() } else { list(names) }
 }
 
-/// Keys of `data` that we applied and nobody has changed since.
-pub(super) fn our_data_keys(metadata: &ObjectMeta) -> Vec<String> {
-    let managed = metadata.managed_fields.iter().flatten();
-    let ours = managed.filter(|entry| entry.manager.as_deref() == Some(MANAGER));
-    ours.filter_map(|entry| entry.fields_v1.as_ref()?.0.get("f:data")?.as_object())
-        .flat_map(|fields| fields.keys().filter_map(|key| Some(key.strip_prefix("f:")?.to_owned())))
-        .collect()
+fn entries(metadata: &ObjectMeta) -> impl Iterator<Item = &ManagedFieldsEntry> {
+    metadata.managed_fields.iter().flatten()
+}
+
+/// `a, b, c and 4 more`, so that a message stays short.
+pub(super) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    let shown = names.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0..=5 => shown,
+        more => format!("{shown} and {} more", more - 5),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn metadata(value: Value) -> ObjectMeta {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn ours_needs_the_label_and_both_annotations() {
+        let marked = |label: &str, installation: Option<&str>, rotation: Option<&str>| {
+            let mut annotations = serde_json::Map::new();
+            annotations.extend(installation.map(|i| (INSTALLATION.to_owned(), json!(i))));
+            annotations.extend(rotation.map(|r| (ROTATION.to_owned(), json!(r))));
+            let metadata = metadata(json!({"labels": {MANAGED_BY: label}, "annotations": annotations}));
+            owner(&metadata, "prod", "voice")
+        };
+        assert_eq!(marked("everbearer", Some("prod"), Some("voice")), Owner::Us);
+        assert_eq!(marked("helm", Some("prod"), Some("voice")), Owner::Stranger);
+        assert_eq!(marked("everbearer", Some("prod"), None), Owner::Stranger);
+        assert_eq!(marked("everbearer", None, Some("voice")), Owner::Stranger);
+        assert_eq!(marked("everbearer", Some("prod"), Some("fax")), Owner::OtherRotation("fax".into()));
+        assert_eq!(
+            marked("everbearer", Some("test"), Some("voice")),
+            Owner::OtherInstallation("test".into())
+        );
+        assert_eq!(owner(&ObjectMeta::default(), "prod", "voice"), Owner::Stranger);
+    }
+
+    #[test]
+    fn only_applied_keys_are_ours() {
+        let metadata = metadata(json!({"managedFields": [
+            {"manager": "everbearer", "operation": "Apply", "fieldsV1": {"f:data": {".": {}, "f:a": {}, "f:f:b": {}}}},
+            {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": {"f:data": {"f:c": {}}}},
+        ]}));
+        assert_eq!(our_keys(&metadata), Some(["a", "f:b"].into()));
+        assert_eq!(other_managers(&metadata), "kubectl-edit");
+    }
+
+    #[test]
+    fn nothing_recorded_is_told_from_nothing_owned() {
+        let emptied = metadata(json!({"managedFields": [
+            {"manager": "everbearer", "operation": "Apply", "fieldsV1": {"f:type": {}}}]}));
+        assert_eq!(our_keys(&emptied), Some(BTreeSet::new()));
+        assert_eq!(our_keys(&metadata(json!({"managedFields": []}))), None);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        assert_eq!(list(["a", "b"]), "a, b");
+        assert_eq!(list(["a", "b", "c", "d", "e", "f", "g"]), "a, b, c, d, e and 2 more");
+    }
 }

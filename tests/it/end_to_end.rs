@@ -88,7 +88,7 @@ impl World {
 
     /// The header value that each of the three sinks holds, as a workload would read it.
     async fn held(&self) -> [String; 3] {
-        let secrets: Api<Secret> = Api::namespaced(ApiServer::shared().client().await, &self.namespace);
+        let secrets: Api<Secret> = Api::namespaced(ApiServer::shared().client(ADMIN), &self.namespace);
         let secret = secrets.get("voice-token").await.unwrap();
         let in_secret = String::from_utf8(secret.data.unwrap()["authorization"].0.clone()).unwrap();
         let (_, data) = OpenBao::shared().get(&self.mount, "tokens/voice").await.unwrap();

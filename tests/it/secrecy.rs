@@ -178,7 +178,7 @@ async fn no_secret_is_in_any_output_whatever_fails() {
     // It was there to be found: the sinks hold the canary.
     let delivered = std::fs::read_to_string(folder.path().join("voice/access_token")).unwrap();
     assert_eq!(delivered, TOKEN);
-    let secrets: Api<Secret> = Api::namespaced(ApiServer::shared().client().await, &namespace);
+    let secrets: Api<Secret> = Api::namespaced(ApiServer::shared().client(ADMIN), &namespace);
     let metadata = secrets.get("voice-token").await.unwrap().metadata;
     let receipt = std::fs::read_to_string(folder.path().join("voice/..data/.receipt.json")).unwrap();
     let (_, log) = daemon.terminate();

@@ -144,7 +144,7 @@ fn check_parameters(report: &mut Report<'_>, at: &Path, parameters: &BTreeMap<St
             "grant_type" => "set grant",
             "scope" => "set scopes",
             "audience" => "set audience",
-            "client_id" | "client_secret" => "credentials come from the source",
+            "client_id" | "client_secret" | "client_assertion" => "credentials come from the source",
             _ => continue,
         };
         report.mistake(&at.key(name), format!("the parameter {name} cannot be set here"), Some(help.into()));
@@ -152,8 +152,15 @@ fn check_parameters(report: &mut Report<'_>, at: &Path, parameters: &BTreeMap<St
 }
 
 fn check_headers(report: &mut Report<'_>, at: &Path, headers: &BTreeMap<String, String>) {
-    const OURS: [&str; 6] =
-        ["authorization", "content-type", "content-length", "host", "accept-encoding", "transfer-encoding"];
+    const OURS: [&str; 7] = [
+        "authorization",
+        "connection",
+        "content-type",
+        "content-length",
+        "host",
+        "accept-encoding",
+        "transfer-encoding",
+    ];
     for (name, value) in headers {
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
         if name.is_empty() || !name.bytes().all(token) {

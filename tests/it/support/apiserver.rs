@@ -1,230 +1,266 @@
-//! A real etcd and kube-apiserver with RBAC, dead with this process.
+//! A real kube-apiserver with its etcd, RBAC on, on free ports of 127.0.0.1, dead with this process.
 //!
-//! Lacks controllers and kubelets: a deleted namespace stays, no service account gets a token by itself, and nobody
-//! mounts a Secret.
+//! Lacks controllers, a scheduler and nodes: a deleted namespace stays terminating for ever, quotas count nothing.
 
-use std::fs;
+use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{OnceLock, mpsc};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use everbearer::config::spec::KubernetesSpec;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, PostParams};
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
-use kube::{Client, core::ObjectMeta};
 
-/// May do everything.
+/// May do everything: group `system:masters`.
 pub(crate) const ADMIN: &str = "admin";
-/// May do what a test grants.
-pub(crate) const LIMITED: &str = "limited";
-/// May do nothing but what everybody may.
-pub(crate) const STRANGER: &str = "stranger";
-const USERS: [(&str, &str); 3] = [(ADMIN, "system:masters"), (LIMITED, "nobodies"), (STRANGER, "nobodies")];
+/// May do what a test binds to it in its own namespace, and nothing else.
+pub(crate) const RESTRICTED: &str = "restricted";
+const USERS: [&str; 2] = [ADMIN, RESTRICTED];
 
-const POLL: Duration = Duration::from_millis(50);
-/// 60 s: a cold, busy machine needs ten.
+const POLL: Duration = Duration::from_millis(100);
+/// Two minutes: a cold, busy machine needs 15 s.
 const POLLS_UNTIL_READY: u32 = 1200;
 
 pub(crate) struct ApiServer {
-    /// `https://127.0.0.1:port`.
-    pub(crate) address: String,
     folder: PathBuf,
+    namespaces: AtomicU32,
 }
 
 impl ApiServer {
-    /// The server that the tests of this process share; each makes a namespace of its own.
+    /// The server that the tests of this process share.
     pub(crate) fn shared() -> &'static Self {
-        static SHARED: OnceLock<ApiServer> = OnceLock::new();
-        SHARED.get_or_init(Self::start)
+        static SHARED: OnceLock<Result<ApiServer, String>> = OnceLock::new();
+        SHARED.get_or_init(Self::start).as_ref().unwrap_or_else(|why| panic!("{why}"))
     }
 
-    fn start() -> Self {
-        let programs = ["etcd", "kube-apiserver"].map(program);
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        // Another process may take a free port before the servers do.
-        for attempt in 0..3 {
-            let (started, starting) = mpsc::channel();
-            // The death signal fires when the *thread* that spawned a server ends, so this one never does.
-            let programs = programs.clone();
-            std::thread::spawn(move || {
-                let folder = fresh_folder(attempt);
-                let [client, peer, secure] = free_ports();
-                let [etcd, apiserver] = programs.map(|program| command(&folder, &program));
-                let mut servers = [
-                    start_etcd(etcd, &folder, client, peer),
-                    start_apiserver(apiserver, &folder, client, secure),
-                ];
-                let server = Self { address: format!("https://127.0.0.1:{secure}"), folder };
-                if !server.wait_until_ready(&mut servers) {
-                    let _ = started.send(None);
-                    return;
-                }
-                let _ = started.send(Some(server));
-                loop {
-                    std::thread::park();
-                }
-            });
-            if let Some(server) = starting.recv().expect("the servers' thread says why it failed") {
-                return server;
-            }
-        }
-        panic!("the API server ended at once, three times; its logs are in {}", env!("CARGO_TARGET_TMPDIR"))
-    }
-
-    /// A kubeconfig file that logs in as one of the users above.
+    /// A kubeconfig with this user's bearer token.
     pub(crate) fn kubeconfig(&self, user: &str) -> PathBuf {
         self.folder.join(format!("{user}.kubeconfig"))
     }
 
-    /// A client for the calling test: a pooled connection would belong to the runtime of another.
-    pub(crate) async fn client(&self) -> Client {
-        let config = Kubeconfig::read_from(self.kubeconfig(ADMIN)).unwrap();
-        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
-        Client::try_from(config).unwrap()
+    /// `https://127.0.0.1:PORT`
+    pub(crate) fn address(&self) -> String {
+        let kubeconfig = std::fs::read_to_string(self.kubeconfig(ADMIN)).unwrap();
+        let kubeconfig: serde_json::Value = serde_json::from_str(&kubeconfig).unwrap();
+        kubeconfig["clusters"][0]["cluster"]["server"].as_str().unwrap().to_owned()
     }
 
-    /// Makes a namespace that no other test has.
+    pub(crate) fn spec(&self, user: &str) -> KubernetesSpec {
+        KubernetesSpec { kubeconfig: Some(self.kubeconfig(user)), context: None }
+    }
+
+    /// A client for the runtime of one test.
+    pub(crate) fn client(&self, user: &str) -> kube::Client {
+        everbearer::kubernetes::client(&self.spec(user)).unwrap()
+    }
+
+    /// A fresh namespace, with a name that no other test has.
     pub(crate) async fn namespace(&self) -> String {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        let name = format!("test-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-        let namespace = Namespace { metadata, ..Namespace::default() };
-        Api::all(self.client().await).create(&PostParams::default(), &namespace).await.unwrap();
+        let name = format!("it-{}", self.namespaces.fetch_add(1, Ordering::Relaxed));
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some(name.clone());
+        Api::all(self.client(ADMIN)).create(&PostParams::default(), &namespace).await.unwrap();
         name
     }
 
-    /// False if a server ended.
-    fn wait_until_ready(&self, servers: &mut [Child]) -> bool {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let mut told = false;
-        for _ in 0..POLLS_UNTIL_READY {
-            if servers.iter_mut().any(|server| server.try_wait().is_ok_and(|exit| exit.is_some())) {
-                for server in servers {
-                    let _ = (server.kill(), server.wait());
-                }
-                return false;
+    fn start() -> Result<Self, String> {
+        let folder = fresh_folder();
+        let (tell, told) = channel();
+        let inside = folder.clone();
+        // Children die with the *thread* that started them, and the threads of tests end early.
+        let parked = move || {
+            let parts = start_parts(&inside, &tell);
+            loop {
+                std::thread::park();
+                let _ = &parts;
             }
-            if !told {
-                told = self.write_kubeconfigs();
-            }
-            if told && runtime.block_on(self.is_ready()) {
-                return true;
-            }
-            std::thread::sleep(POLL);
-        }
-        panic!(
-            "the API server was not ready after {:?}; see {}",
-            POLL * POLLS_UNTIL_READY,
-            self.folder.display()
-        )
-    }
-
-    async fn is_ready(&self) -> bool {
-        let request = axum::http::Request::get("/readyz").body(Vec::new()).unwrap();
-        let answer = self.client().await.request_text(request).await;
-        answer.is_ok_and(|text| text == "ok")
-    }
-
-    /// False as long as the server has not made its certificate.
-    fn write_kubeconfigs(&self) -> bool {
-        let ca = self.folder.join("certs/apiserver.crt");
-        if !fs::read_to_string(&ca).is_ok_and(|pem| pem.ends_with("-----END CERTIFICATE-----\n")) {
-            return false;
-        }
-        for (user, _) in USERS {
-            let config = serde_json::json!({
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "test",
-                "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
-                "clusters": [{"name": "test", "cluster": {"server": self.address, "certificate-authority": ca}}],
-                "users": [{"name": user, "user": {"token": format!("test-{user}")}}],
-            });
-            fs::write(self.kubeconfig(user), config.to_string()).unwrap();
-        }
-        true
+        };
+        std::thread::Builder::new().name("apiserver".into()).spawn(parked).unwrap();
+        told.recv().map_err(|_| "the thread that starts kube-apiserver panicked".to_owned())??;
+        Ok(Self { folder, namespaces: AtomicU32::new(0) })
     }
 }
 
-/// Named after this process; those of earlier ones are removed.
-fn fresh_folder(attempt: u32) -> PathBuf {
-    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    for entry in fs::read_dir(parent).unwrap().flatten() {
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix("apiserver-")?.split('-').next());
-        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
-            let _ = fs::remove_dir_all(entry.path()); // another test process may be at it too
+fn start_parts(folder: &Path, tell: &Sender<Result<(), String>>) -> Option<Parts> {
+    // Another process may take a free port before its server does.
+    let mut outcome = Err(String::new());
+    for _ in 0..3 {
+        outcome = Parts::start(folder);
+        if !matches!(&outcome, Err(why) if why.contains("address already in use")) {
+            break;
         }
     }
-    let folder = parent.join(format!("apiserver-{}-{attempt}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let tokens = USERS.map(|(user, group)| format!("test-{user},{user},{user},\"{group}\"\n")).concat();
-    fs::write(folder.join("tokens.csv"), tokens).unwrap();
-    let key = rcgen::KeyPair::generate().unwrap();
-    fs::write(folder.join("sa.key"), key.serialize_pem()).unwrap();
-    fs::write(folder.join("sa.pub"), key.public_key_pem()).unwrap();
+    let (parts, told) = match outcome {
+        Ok(parts) => (Some(parts), Ok(())),
+        Err(why) => (None, Err(why)),
+    };
+    tell.send(told).unwrap();
+    parts
+}
+
+struct Parts {
+    etcd: Child,
+    apiserver: Child,
+}
+
+impl Parts {
+    fn start(folder: &Path) -> Result<Self, String> {
+        let [etcd_port, peer_port, port] = free_ports();
+        let ca = write_keys(folder);
+        write_users(folder, port, &ca);
+        let etcd = spawn_etcd(folder, etcd_port, peer_port)?;
+        let mut parts = Self { etcd, apiserver: spawn_apiserver(folder, etcd_port, port)? };
+        parts.wait_until_ready(folder)?;
+        Ok(parts)
+    }
+
+    fn wait_until_ready(&mut self, folder: &Path) -> Result<(), String> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let spec = KubernetesSpec { kubeconfig: Some(folder.join("admin.kubeconfig")), context: None };
+            let client = everbearer::kubernetes::client(&spec).map_err(|e| e.to_string())?;
+            for _ in 0..POLLS_UNTIL_READY {
+                let request = http::Request::get("/readyz").body(Vec::new()).unwrap();
+                let answer = tokio::time::timeout(Duration::from_secs(5), client.request_text(request)).await;
+                if let Ok(Ok(text)) = answer
+                    && text == "ok"
+                {
+                    return Ok(());
+                }
+                for (name, child) in [("etcd", &mut self.etcd), ("kube-apiserver", &mut self.apiserver)] {
+                    if let Some(status) = child.try_wait().unwrap() {
+                        return Err(format!("{name} ended with {status}:\n{}", tail(folder, name)));
+                    }
+                }
+                tokio::time::sleep(POLL).await;
+            }
+            Err(format!("kube-apiserver is not ready in time:\n{}", tail(folder, "kube-apiserver")))
+        })
+    }
+}
+
+impl Drop for Parts {
+    fn drop(&mut self) {
+        for child in [&mut self.apiserver, &mut self.etcd] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn spawn_etcd(folder: &Path, port: u16, peer_port: u16) -> Result<Child, String> {
+    let client_url = format!("http://127.0.0.1:{port}");
+    let peer_url = format!("http://127.0.0.1:{peer_port}");
+    let mut command = program("etcd")?;
+    command
+        .arg("--data-dir")
+        .arg(folder.join("etcd-data"))
+        .arg(format!("--listen-client-urls={client_url}"))
+        .arg(format!("--advertise-client-urls={client_url}"))
+        .arg(format!("--listen-peer-urls={peer_url}"))
+        .arg(format!("--initial-advertise-peer-urls={peer_url}"))
+        .arg(format!("--initial-cluster=default={peer_url}"))
+        .args(["--unsafe-no-fsync", "--log-level=warn"]);
+    Ok(spawn(command, folder, "etcd"))
+}
+
+fn spawn_apiserver(folder: &Path, etcd_port: u16, port: u16) -> Result<Child, String> {
+    let file = |flag: &str, name: &str| format!("--{flag}={}", folder.join(name).display());
+    let mut command = program("kube-apiserver")?;
+    command
+        .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
+        .arg(format!("--secure-port={port}"))
+        .args([file("tls-cert-file", "tls.crt"), file("tls-private-key-file", "tls.key")])
+        .args([file("cert-dir", "certs"), file("token-auth-file", "tokens.csv")])
+        .args([file("service-account-key-file", "accounts.pub")])
+        .args([file("service-account-signing-key-file", "accounts.key")])
+        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
+        .args(["--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.0.0.0/24"])
+        .args(["--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC"]);
+    Ok(spawn(command, folder, "kube-apiserver"))
+}
+
+/// A command that is killed with the thread that starts it.
+fn program(name: &str) -> Result<Command, String> {
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+    let parts = || {
+        let cache = || match std::env::var_os("XDG_CACHE_HOME") {
+            Some(cache) => PathBuf::from(cache),
+            None => PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"),
+        };
+        let parts = std::env::var_os("EVERBEARER_PARTS").map(PathBuf::from);
+        parts.unwrap_or_else(|| cache().join("everbearer/parts")).join("bin")
+    };
+    let path = assets.unwrap_or_else(parts).join(name);
+    if !path.exists() {
+        return Err(format!("{} is missing: run `make parts`, or set KUBEBUILDER_ASSETS", path.display()));
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(path).stdin(Stdio::null());
+    Ok(command)
+}
+
+fn spawn(mut command: Command, folder: &Path, name: &str) -> Child {
+    let log = File::create(folder.join(format!("{name}.log"))).unwrap();
+    command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}
+
+fn tail(folder: &Path, name: &str) -> String {
+    let log = std::fs::read_to_string(folder.join(format!("{name}.log"))).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(20)..].join("\n")
+}
+
+/// A folder named by our process id; those of processes that are gone are removed.
+fn fresh_folder() -> PathBuf {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR")).join("apiserver");
+    std::fs::create_dir_all(&parent).unwrap();
+    for entry in std::fs::read_dir(&parent).unwrap().flatten() {
+        if !Path::new("/proc").join(entry.file_name()).exists() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+    let folder = parent.join(std::process::id().to_string());
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
     folder
 }
 
-fn free_ports() -> [u16; 3] {
-    // All are held before the first is given back, so that they differ.
-    let held = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
+fn free_ports<const N: usize>() -> [u16; N] {
+    let listeners = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
 }
 
-fn start_etcd(mut command: Command, folder: &Path, client: u16, peer: u16) -> Child {
-    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
-    command.arg("--data-dir").arg(folder.join("etcd")).args(["--unsafe-no-fsync", "--log-level", "warn"]);
-    command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
-    command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
-    command.args(["--initial-cluster", &format!("default={peer}")]);
-    command.spawn().expect("setpriv (util-linux) starts etcd")
+/// The server's certificate, which is its own authority, and the key that signs service-account tokens.
+fn write_keys(folder: &Path) -> String {
+    let server =
+        rcgen::generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+    let accounts = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(folder.join("tls.crt"), server.cert.pem()).unwrap();
+    std::fs::write(folder.join("tls.key"), server.signing_key.serialize_pem()).unwrap();
+    std::fs::write(folder.join("accounts.key"), accounts.serialize_pem()).unwrap();
+    std::fs::write(folder.join("accounts.pub"), accounts.public_key_pem()).unwrap();
+    folder.join("tls.crt").display().to_string()
 }
 
-fn start_apiserver(mut command: Command, folder: &Path, etcd: u16, secure: u16) -> Child {
-    command
-        .args(["--etcd-servers", &format!("http://127.0.0.1:{etcd}")])
-        .arg("--cert-dir")
-        .arg(folder.join("certs"))
-        .args(["--bind-address", "127.0.0.1", "--secure-port", &secure.to_string()])
-        .arg("--token-auth-file")
-        .arg(folder.join("tokens.csv"))
-        .args(["--authorization-mode", "RBAC"])
-        .args(["--service-account-issuer", "https://kubernetes.default.svc"])
-        .arg("--service-account-key-file")
-        .arg(folder.join("sa.pub"))
-        .arg("--service-account-signing-key-file")
-        .arg(folder.join("sa.key"))
-        .args(["--service-cluster-ip-range", "10.0.0.0/24", "--endpoint-reconciler-type", "none"])
-        .args(["--disable-admission-plugins", "ServiceAccount"]);
-    command.spawn().expect("setpriv (util-linux) starts kube-apiserver")
-}
-
-fn command(folder: &Path, program: &Path) -> Command {
-    let log = folder.join(program.file_name().unwrap()).with_extension("log");
-    let log = fs::File::create(log).unwrap();
-    let mut command = Command::new("setpriv");
-    command
-        .args(["--pdeathsig", "KILL", "--"])
-        .arg(program)
-        .env_clear() // no ETCD_* of whoever runs the tests
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log);
-    command
-}
-
-fn program(name: &str) -> PathBuf {
-    let folder =
-        std::env::var_os("KUBEBUILDER_ASSETS").map_or_else(|| super::parts().join("bin"), PathBuf::from);
-    let program = folder.join(name);
-    assert!(
-        program.exists(),
-        "there is no {name} at {}: run `make parts`, or set KUBEBUILDER_ASSETS",
-        program.display()
-    );
-    program
+fn write_users(folder: &Path, port: u16, ca: &str) {
+    for user in USERS {
+        let kubeconfig = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test",
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
+            "clusters": [{"name": "test", "cluster": {
+                "server": format!("https://127.0.0.1:{port}"), "certificate-authority": ca}}],
+            "users": [{"name": user, "user": {"token": format!("token-of-{user}")}}],
+        });
+        std::fs::write(folder.join(format!("{user}.kubeconfig")), kubeconfig.to_string()).unwrap();
+    }
+    let line = |user| {
+        let groups = if user == ADMIN { "system:masters" } else { "" };
+        format!("token-of-{user},{user},{user},\"{groups}\"\n")
+    };
+    std::fs::write(folder.join("tokens.csv"), USERS.map(line).concat()).unwrap();
 }
