@@ -164,6 +164,7 @@ impl Daemon {
                 _ = self.signals.terminate.recv() => break,
                 _ = self.signals.interrupt.recv() => break,
                 () = stop.cancelled() => break,
+                () = stalled(self.housekeeping.as_ref()) => anyhow::bail!("housekeeping ended by itself"),
                 _ = self.signals.hangup.recv() => self.reload().await,
                 () = self.watch.changed() => self.reload().await,
             }
@@ -245,6 +246,13 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+}
+
+async fn stalled(housekeeping: Option<&(Intervals, Housekeeping)>) {
+    match housekeeping {
+        Some((_, jobs)) => jobs.stalled().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{Context, Finished, Known, OBSERVE_TIMEOUT, Problem, SINKS_AT_ONCE, Setup, SinkPort, SinkReport};
 use super::{Token, looks, within};
 use crate::ports::{Found, Observed, SinkError, SourceError};
-use crate::render::reread;
+use crate::render::{RenderError, reread};
 use crate::rotation::adoption::{Candidate, choose};
 use crate::rotation::failure::{Classify as _, FailureKind};
 use crate::rotation::policy::Held;
@@ -49,9 +49,13 @@ pub async fn observe(setup: &Setup, held: Option<Arc<Token>>, context: &Context)
             verified.push((index, token));
         }
     }
-    let chosen = choose_token(setup, held.as_ref(), &verified, now);
+    let (chosen, unrendered) = choose_token(setup, held.as_ref(), &verified, now);
     let reports = report(observed, &verified, chosen.as_ref(), known.as_ref(), now.wall);
-    finish(setup, held.as_ref(), chosen, known, reports, now)
+    let mut finished = finish(setup, held.as_ref(), chosen, known, reports, now);
+    if finished.problem.is_none() {
+        finished.problem = unrendered.map(|error| Problem::new("render", &error, now.wall));
+    }
+    finished
 }
 
 /// Keys that may verify a receipt.
@@ -121,13 +125,13 @@ async fn render_basic(setup: &Setup, known: Option<&Answer>, now: Reading) -> Op
     Some(Arc::new(Token { content, receipt, key: None, credentials: Some(known.fingerprint) }))
 }
 
-/// The token to hold, if any was verified or is in hand already.
+/// The token to hold, if any was verified or is in hand already, and why it could not be rendered anew.
 fn choose_token(
     setup: &Setup,
     held: Option<&Arc<Token>>,
     verified: &[(usize, Arc<Token>)],
     now: Reading,
-) -> Option<Arc<Token>> {
+) -> (Option<Arc<Token>>, Option<RenderError>) {
     let all: Vec<&Arc<Token>> = held.into_iter().chain(verified.iter().map(|(_, token)| token)).collect();
     let candidates: Vec<Candidate> = all
         .iter()
@@ -136,31 +140,32 @@ fn choose_token(
             usable: Held::adopted(&token.receipt, None, &setup.policy, now).is_usable(now),
         })
         .collect();
-    let choice = choose(&candidates)?;
-    let chosen = rerendered(setup, all[choice.index]);
+    let Some(choice) = choose(&candidates) else { return (None, None) };
+    let (chosen, error) = match rerendered(setup, all[choice.index]) {
+        Ok(token) => (token, None),
+        Err(error) => (all[choice.index].clone(), Some(error)),
+    };
     if choice.generation == chosen.receipt.generation {
-        return Some(chosen);
+        return (Some(chosen), error);
     }
     let content = Content::new(chosen.content.expose_all().map(|(k, v)| (k, v.to_vec())));
     let receipt = Receipt { generation: choice.generation, ..chosen.receipt.clone() };
-    Some(Arc::new(Token { content, receipt, key: chosen.key.clone(), credentials: chosen.credentials }))
+    let token = Token { content, receipt, key: chosen.key.clone(), credentials: chosen.credentials };
+    (Some(Arc::new(token)), error)
 }
 
 /// Templates may have changed since the token was delivered: it is rendered again from itself, where its default keys
-/// tell it. Where they do not, the content stays as it is until the next token.
-fn rerendered(setup: &Setup, token: &Arc<Token>) -> Arc<Token> {
+/// tell it. Where they do not, or where a template wants what only the token response had, the content stays as it is
+/// until the next token.
+fn rerendered(setup: &Setup, token: &Arc<Token>) -> Result<Arc<Token>, RenderError> {
     if token.receipt.render == setup.templates.digest() {
-        return token.clone();
+        return Ok(token.clone());
     }
-    let Some(material) = reread(&token.content) else { return token.clone() };
+    let Some(material) = reread(&token.content) else { return Ok(token.clone()) };
     let minted = crate::rotation::MintedToken { material, validity: token.receipt.validity };
-    match setup.templates.render(&setup.name, &minted) {
-        Ok(content) => {
-            let receipt = Receipt { render: setup.templates.digest(), ..token.receipt.clone() };
-            Arc::new(Token { content, receipt, key: token.key.clone(), credentials: token.credentials })
-        }
-        Err(_) => token.clone(),
-    }
+    let content = setup.templates.render(&setup.name, &minted)?;
+    let receipt = Receipt { render: setup.templates.digest(), ..token.receipt.clone() };
+    Ok(Arc::new(Token { content, receipt, key: token.key.clone(), credentials: token.credentials }))
 }
 
 fn report(

@@ -71,7 +71,7 @@ impl Drop for Screen {
 
 fn draw(frame: &mut Frame<'_>, picture: &Picture) {
     let sinks: usize = picture.rows.iter().map(|row| row.sinks.len().max(1)).sum();
-    let rows = u16::try_from(sinks + 2).unwrap_or(u16::MAX);
+    let rows = u16::try_from(sinks + 3).unwrap_or(u16::MAX);
     let notes = u16::try_from(picture.notes.len()).unwrap_or(u16::MAX);
     let [title, headline, _, table, verdict, _, footer, help] = Layout::vertical([
         Constraint::Length(1),
@@ -130,8 +130,8 @@ fn rotations(picture: &Picture) -> Table<'_> {
         Constraint::Length(9),
         Constraint::Length(34),
         Constraint::Length(9),
-        Constraint::Length(22),
-        Constraint::Min(20),
+        Constraint::Length(18),
+        Constraint::Min(26),
     ];
     Table::new(rows, widths)
         .header(Row::new(header).style(Style::new().fg(Color::DarkGray)).bottom_margin(1))

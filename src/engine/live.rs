@@ -105,9 +105,12 @@ impl Live {
             // What a look shows to be over: the source answered, or some sink did.
             Outcome::Observed { failure: None, seen, .. } => {
                 let over = |problem: &Problem| {
-                    problem.stage == "observe" || (problem.stage == "fetch" && seen.is_some())
+                    matches!(problem.stage, "observe" | "render")
+                        || (problem.stage == "fetch" && seen.is_some())
                 };
-                if self.problem.as_ref().is_some_and(over) {
+                if problem.is_some() {
+                    self.problem.clone_from(&problem); // a template that does not fit the held token
+                } else if self.problem.as_ref().is_some_and(over) {
                     self.problem = None;
                 }
             }
