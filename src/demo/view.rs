@@ -16,7 +16,7 @@ use crate::status::RotationStatus;
 use crate::words::span;
 
 /// Cells of a bar.
-const BAR: u8 = 24;
+const BAR: u8 = 18;
 
 /// Everything that one picture shows.
 pub struct Picture {
@@ -128,9 +128,9 @@ fn rotations(picture: &Picture) -> Table<'_> {
     let widths = [
         Constraint::Min(10),
         Constraint::Length(9),
-        Constraint::Length(34),
+        Constraint::Length(27),
         Constraint::Length(9),
-        Constraint::Length(18),
+        Constraint::Length(26),
         Constraint::Min(26),
     ];
     Table::new(rows, widths)
