@@ -64,11 +64,7 @@ fn picture(status: Status, addr: &str) -> Picture {
     let unwell =
         status.rotations.iter().filter(|row| !matches!(row.state.as_str(), "fresh" | "due" | "minting"));
     let (unwell, all) = (unwell.count(), status.rotations.len());
-    let verdict = if unwell == 0 {
-        format!("all {all} rotations are well")
-    } else {
-        format!("{unwell} of {all} need a look")
-    };
+    let verdict = format!("{} of {all} well", all - unwell);
     Picture {
         headline: format!("version {} at {addr}", status.version),
         alarm: false,

@@ -1,3 +1,5 @@
+//! Documents that are good, bad and damaged, and what is said of them.
+
 use std::path::PathBuf;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The lead, the order of the checks, and both clocks, as tables of named cases.
+
 use super::*;
 use crate::rotation::receipt::SpecDigest;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The state machine by small stories, and by random events.
+
 use super::*;
 use crate::rotation::policy::Lead;
 use crate::rotation::receipt::Receipt;
