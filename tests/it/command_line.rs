@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::support::parts;
 use crate::support::process::Ended;
 
 /// A folder with a config of these rotations over an emulated issuer that nobody can reach.
@@ -124,6 +125,36 @@ fn the_schema_and_the_examples_agree_with_what_is_read() {
     let json = Ended::run(&["check", "-o", "json", "--config", example]);
     let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert!(report["rotations"].as_array().unwrap().iter().all(|row| row["name"].is_string()));
+}
+
+#[test]
+fn the_chart_renders_configurations_without_mistakes() {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/everbearer");
+    let helm = std::env::var_os("HELM_BIN").map_or_else(|| parts().join("bin/helm3"), Into::into);
+    let folder = tempfile::tempdir().unwrap();
+    let mut checked = 0;
+    for entry in std::fs::read_dir(chart.join("ci")).unwrap() {
+        let values = entry.unwrap().path();
+        let mut template = std::process::Command::new(&helm);
+        template.args(["template", "release"]).arg(&chart).arg("--values").arg(&values);
+        let rendered = Ended::of(&mut template);
+        assert_eq!(
+            rendered.code, 0,
+            "helm is there (`make parts`) and takes the values: {}",
+            rendered.stderr
+        );
+        // The one block scalar of the ConfigMap.
+        let block = rendered.stdout.lines().skip_while(|line| *line != "  config.yaml: |").skip(1);
+        let block = block.take_while(|line| line.is_empty() || line.starts_with("    "));
+        let config: Vec<&str> = block.map(|line| line.get(4..).unwrap_or_default()).collect();
+        assert!(config.len() > 5, "{}: {}", values.display(), rendered.stdout);
+        let path = folder.path().join("config.yaml");
+        std::fs::write(&path, config.join("\n")).unwrap();
+        let ended = Ended::run(&["check", "--config", path.to_str().unwrap()]);
+        assert_eq!(ended.code, 0, "{}: {}", values.display(), ended.stderr);
+        checked += 1;
+    }
+    assert!(checked >= 3, "the chart's variants are there");
 }
 
 #[test]

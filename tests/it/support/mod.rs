@@ -9,7 +9,7 @@ pub(crate) mod virtual_clock;
 use std::path::PathBuf;
 
 /// Where `make parts` installs.
-fn parts() -> PathBuf {
+pub(crate) fn parts() -> PathBuf {
     std::env::var_os("EVERBEARER_PARTS").map_or_else(default_parts, PathBuf::from)
 }
 
