@@ -263,8 +263,10 @@ impl Engine {
 
     fn finish(&mut self, id: RotationId, finished: Finished) {
         let now = self.context.clock.read();
-        // An attempt of a rotation that has left: nothing to record, nothing to hold.
-        let Some(live) = self.live.get_mut(&id) else { return };
+        let Some(live) = self.live.get_mut(&id) else {
+            // Of a rotation that has left: nothing to hold, but its place is free.
+            return self.schedule.record(id, finished.outcome, now, &mut *self.draws);
+        };
         let kept = live.keep(finished, &self.context.telemetry, now);
         let minted = matches!(kept.outcome, Outcome::Minted { .. });
         self.schedule.record(id, kept.outcome, now, &mut *self.draws);

@@ -139,19 +139,25 @@ impl Schedule {
         id
     }
 
-    /// Takes a rotation out. What still runs for it ends unrecorded; its sinks stay.
+    /// Takes a rotation out; its sinks stay. What still runs for it ends unrecorded, and keeps its place until then: a
+    /// rotation of that name that comes back meanwhile waits for it.
     pub fn remove(&mut self, name: &RotationName) -> Option<RotationId> {
-        let id = self.ids.remove(name)?;
+        let id = self.id(name)?;
         self.unqueue(id);
-        if let Some(entry) = self.entries.remove(&id) {
-            self.free_lane(&entry);
+        let entry = self.entries.get_mut(&id)?;
+        if entry.running.is_some() {
+            entry.leaving = true;
+        } else {
+            self.entries.remove(&id);
+            self.ids.remove(name);
         }
         Some(id)
     }
 
     #[must_use]
     pub fn id(&self, name: &RotationName) -> Option<RotationId> {
-        self.ids.get(name).copied()
+        let id = self.ids.get(name).copied()?;
+        self.entries.get(&id).filter(|entry| !entry.leaving).map(|_| id)
     }
 
     /// Somebody asks for a rotation now. It also ends a pause, unless the issuer asked for the pause.
@@ -192,6 +198,10 @@ impl Schedule {
         self.unqueue(id);
         let Some(mut entry) = self.entries.remove(&id) else { return };
         self.free_lane(&entry);
+        if entry.leaving {
+            self.ids.remove(&entry.name);
+            return;
+        }
         entry.record(outcome, now, draws);
         self.entries.insert(id, entry);
         self.queue(id, now);

@@ -107,6 +107,29 @@ async fn the_bearer_guards_what_tells_of_rotations() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pod_network_sees_metrics_and_health_alone() {
+    let world = World::new().await;
+    let config = world.write(&world.rotation("voice"), "");
+    let daemon = Daemon::start(&config, |command| {
+        command.args(["--metrics-listen", "127.0.0.1:0"]);
+    });
+    daemon.until("delivered", all_in_sync).await;
+    let address = daemon.metrics_address.clone().expect("it tells where it listens");
+    for (path, expected) in
+        [("/metrics", 200), ("/livez", 200), ("/readyz", 200), ("/", 404), ("/status", 404)]
+    {
+        // By whatever name a scraper likes.
+        let request = Client::new().get(format!("http://{address}{path}")).header("Host", "pod.example");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status().as_u16(), expected, "{path}");
+        if path == "/metrics" {
+            let kind = response.headers()["content-type"].to_str().unwrap();
+            assert_eq!(kind, "text/plain; version=0.0.4; charset=utf-8");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn series_exist_from_the_start_and_go_with_their_rotation() {
     let world = World::new().await;
     world.provider.outage(true);

@@ -39,9 +39,9 @@ pub(super) struct Running {
     stale: bool,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "four facts that do not exclude each other")]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not exclude each other")]
 pub(super) struct Entry {
-    name: RotationName,
+    pub(super) name: RotationName,
     pub(super) issuer: Arc<str>,
     policy: Policy,
     spec: SpecDigest,
@@ -64,6 +64,8 @@ pub(super) struct Entry {
     is_basic: bool,
     sinks: Vec<SinkEntry>,
     pub(super) running: Option<Running>,
+    /// Taken out while an attempt was under way.
+    pub(super) leaving: bool,
     pub(super) queued_wall: Option<Timestamp>,
     pub(super) queued_boot: Option<BootInstant>,
     pub(super) waiting: Option<(LaneName, BootInstant)>,
@@ -97,6 +99,7 @@ impl Entry {
             is_basic: insert.is_basic,
             sinks,
             running: None,
+            leaving: false,
             queued_wall: None,
             queued_boot: None,
             waiting: None,

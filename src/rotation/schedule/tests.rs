@@ -278,7 +278,7 @@ fn a_replaced_rotation_keeps_its_token_and_mints_only_if_its_spec_changed() {
 }
 
 #[test]
-fn an_outcome_for_a_rotation_that_left_is_ignored_and_frees_its_place() {
+fn an_outcome_for_a_rotation_that_left_frees_its_place_and_changes_nothing() {
     let mut schedule = Schedule::default();
     let mut ids = vec![];
     for name in ["a", "b", "c"] {
@@ -292,9 +292,24 @@ fn an_outcome_for_a_rotation_that_left_is_ignored_and_frees_its_place() {
     let gone = started[0].0;
     let name = RotationName::parse(["a", "b", "c"][ids.iter().position(|id| *id == gone).unwrap()]).unwrap();
     schedule.remove(&name);
-    assert_eq!(schedule.take_due(at(0), &mut Half).len(), 1, "its place is free");
+    assert_eq!(schedule.id(&name), None);
+    assert!(schedule.take_due(at(0), &mut Half).is_empty(), "its request still counts at the issuer");
     schedule.record(gone, minted(1, at(0)), at(0), &mut Half);
+    assert_eq!(schedule.take_due(at(0), &mut Half).len(), 1, "its place is free");
     assert_eq!(schedule.len(), 2);
+}
+
+#[test]
+fn a_rotation_that_comes_back_waits_for_what_it_left_under_way() {
+    let mut one = One::new(insert("voice"));
+    assert_eq!(one.take(at(0)), Some(Action::Observe));
+    let name = RotationName::parse("voice").unwrap();
+    assert_eq!(one.schedule.remove(&name), Some(one.id));
+    assert_eq!(one.schedule.remove(&name), None, "once");
+    assert_eq!(one.schedule.insert(insert("voice"), at(0)), one.id);
+    assert_eq!(one.take(at(0)), None, "never twice at once");
+    one.record(observed(&EMPTY), at(0));
+    assert!(one.take(at(0)).is_some());
 }
 
 #[test]

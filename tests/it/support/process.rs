@@ -51,6 +51,8 @@ pub(crate) struct Daemon {
     /// Lines of its log, gathered by a thread so that its pipe never fills.
     log: std::thread::JoinHandle<String>,
     pub(crate) url: String,
+    /// Of `--metrics-listen`.
+    pub(crate) metrics_address: Option<String>,
 }
 
 impl Daemon {
@@ -69,7 +71,8 @@ impl Daemon {
             while stderr.read_line(&mut line).is_ok_and(|length| length > 0) {
                 let fields: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 if fields["event"] == "Listening" {
-                    let _ = sender.send(fields["address"].as_str().unwrap().to_owned());
+                    let text = |name: &str| fields[name].as_str().map(str::to_owned);
+                    let _ = sender.send((text("address"), text("metrics")));
                 }
                 all.push_str(&line);
                 line.clear();
@@ -77,8 +80,8 @@ impl Daemon {
             let _ = stderr.read_to_string(&mut all);
             all
         });
-        if let Ok(address) = address.recv_timeout(PATIENCE) {
-            return Self { child, log, url: format!("http://{address}") };
+        if let Ok((Some(address), metrics_address)) = address.recv_timeout(PATIENCE) {
+            return Self { child, log, url: format!("http://{address}"), metrics_address };
         }
         let _ = child.kill();
         let _ = child.wait();
