@@ -37,7 +37,7 @@ const DEFAULT_KEYS: [&str; 6] =
     ["access_token", "token_type", "authorization", "expires_at", "username", "password"];
 
 /// Names that sinks use for their own ends.
-const RESERVED_KEYS: [&str; 3] = [".receipt.json", ".everbearer.lock", "everbearer_receipt"];
+pub(crate) const RESERVED_KEYS: [&str; 3] = [".receipt.json", ".everbearer.lock", "everbearer_receipt"];
 
 /// What makes a sink's content out of a token: `keys` of the configuration, checked.
 pub struct Templates {
@@ -218,7 +218,7 @@ fn render_one(key: &str, template: &str, variables: &minijinja::Value) -> Result
 }
 
 /// Cheap to make (the built-in filters are shared), so that no rotation holds one.
-fn engine<'source>() -> Environment<'source> {
+pub(crate) fn engine<'source>() -> Environment<'source> {
     let mut engine = Environment::new();
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     engine.set_fuel(Some(FUEL));

@@ -1,228 +1,179 @@
-//! The check of a document's meaning, and its translation into a [`Config`].
+//! What the keys mean together: from a document that was read key by key to a [`Config`].
 //!
-//! Each function here translates what it can and reports the rest, so that one pass finds every mistake.
+//! Everything here can be told from the text alone. Checks go on after a mistake, and step over what reading has
+//! reported already.
 
-mod issuer;
-mod rotation;
-mod sink;
+mod issuers;
+mod rotations;
+mod sinks;
+mod sources;
+mod templates;
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use jiff::SignedDuration;
-use serde_json::Value;
 
-use super::document::{Document, Interval, Vault};
-use super::mistake::Mistake;
-use super::place::Path;
+use super::Environment;
+use super::document::{Document, VaultAuthDocument, VaultDocument};
+use super::findings::{Findings, Place};
+use super::shape::Slot;
 use super::spec::{AdminSpec, Config, KubernetesSpec, VaultAuthSpec, VaultSpec};
-use super::tree::Node;
-use super::value;
+use super::values::HttpUrl;
+use crate::rotation::policy::Lead;
 
-/// Environment variables that the configuration falls back on, as an argument: this layer reads nothing.
-pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-/// Collects mistakes and warnings with their places.
-struct Report<'a> {
-    root: &'a Node,
-    mistakes: &'a mut Vec<Mistake>,
-    warnings: &'a mut Vec<Mistake>,
+/// What rotations have that do not say otherwise.
+struct Defaults {
+    lead: Lead,
+    jitter: f64,
+    mint_budget: u32,
 }
 
-impl Report<'_> {
-    fn mistake(&mut self, path: &Path, message: impl Into<Arc<str>>, help: Option<String>) {
-        let mistake = Mistake::new(self.root.nearest(path).place, message).at(self.root, path);
-        self.mistakes.push(Mistake { help: help.map(Into::into), ..mistake });
-    }
-
-    fn warning(&mut self, path: &Path, message: impl Into<Arc<str>>) {
-        self.warnings.push(Mistake::new(self.root.nearest(path).place, message).at(self.root, path));
-    }
-
-    /// A value that reads from text, or its default.
-    fn read<T>(
-        &mut self,
-        path: &Path,
-        text: Option<&str>,
-        default: T,
-        read: impl Fn(&str) -> Result<T, String>,
-    ) -> T {
-        match text.map(read) {
-            None => default,
-            Some(Ok(value)) => value,
-            Some(Err(message)) => {
-                self.mistake(path, message, None);
-                default
-            }
-        }
-    }
-
-    /// Whether the document gives this key, even if what it gives is refused.
-    fn gives(&self, path: &Path, key: &str) -> bool {
-        self.root.nearest(path).key_place(key).is_some()
-    }
-
-    fn line(&self, path: &Path) -> usize {
-        self.root.nearest(path).place.line
-    }
+/// What a rotation is checked against.
+struct Surroundings<'d> {
+    issuers: issuers::Issuers<'d>,
+    defaults: Defaults,
+    /// Whether there is a `vault` section.
+    vault: bool,
+    /// Whether every file could be read: else what is missing may be in another one.
+    complete: bool,
 }
 
+/// `None` if anything was wrong, here or while reading.
 pub(super) fn check(
-    root: &Node,
-    document: Document,
+    document: &Document,
+    complete: bool,
     environment: Environment<'_>,
-    mistakes: &mut Vec<Mistake>,
-    warnings: &mut Vec<Mistake>,
-) -> Config {
-    let mut report = Report { root, mistakes, warnings };
-    let top = Path::default();
-    let defaults = document.defaults.unwrap_or_default();
-    let at = top.key("defaults");
-    let source_interval =
-        interval(&mut report, &at.key("sourceInterval"), defaults.source_interval.as_ref(), 60);
-    let drift_interval =
-        interval(&mut report, &at.key("driftInterval"), defaults.drift_interval.as_ref(), 300);
-    let rotation_defaults = rotation::Defaults::new(&mut report, &at, &defaults);
-
-    let vault = document.vault.as_ref().map(|vault| self::vault(&mut report, vault, environment));
-    let issuers: BTreeMap<Arc<str>, _> = document
-        .issuers
-        .unwrap_or_default()
-        .into_iter()
-        .filter_map(|(name, issuer)| {
-            let at = top.key("issuers").key(&name);
-            let spec = issuer::check(&mut report, &at, &issuer)?;
-            Some((Arc::from(name), spec))
-        })
-        .collect();
-    let rotations: Vec<_> = document
-        .rotations
-        .unwrap_or_default()
-        .into_iter()
-        .enumerate()
-        .filter_map(|(index, rotation)| {
-            let at = top.key("rotations").item(index);
-            let context = rotation::Context {
-                issuers: &issuers,
-                defaults: &rotation_defaults,
-                has_vault: document.vault.is_some(),
-            };
-            rotation::check(&mut report, &at, &rotation, &context).map(|spec| (at, spec))
-        })
-        .collect();
-    if rotations.is_empty() && report.mistakes.is_empty() {
-        report.warning(&top, "there is no rotation: nothing will be minted");
-    }
-    names_are_unique(&mut report, &rotations);
-    sink::are_apart(&mut report, &rotations);
-    let installation = document.installation.unwrap_or_else(|| "everbearer".into());
-    if !(1..=128).contains(&installation.len()) || installation.chars().any(char::is_control) {
-        report.mistake(&top.key("installation"), "1 to 128 characters are wanted here", None);
-    }
-    let admin = document.admin.unwrap_or_default();
-    let kubernetes = document.kubernetes.unwrap_or_default();
-    Config {
-        installation: installation.into(),
-        vault,
-        kubernetes: KubernetesSpec {
-            kubeconfig: kubernetes.kubeconfig.map(PathBuf::from),
-            context: kubernetes.context,
+    findings: &mut Findings,
+) -> Option<Config> {
+    let vault = document.vault.get().and_then(|vault| check_vault(vault, environment, findings));
+    let defaults = document.defaults.get();
+    let surroundings = Surroundings {
+        issuers: issuers::check(document, findings),
+        defaults: Defaults {
+            lead: Lead::RenewAt(defaults.and_then(|d| d.renew_at.get()).map_or(0.5, |share| share.0)),
+            jitter: defaults.and_then(|d| d.jitter.get()).map_or(0.1, |share| share.0),
+            mint_budget: defaults.and_then(|d| d.mint_budget.get()).map_or(10, |number| number.0),
         },
-        issuers,
-        rotations: rotations.into_iter().map(|(_, spec)| spec).collect(),
-        source_interval,
-        drift_interval,
-        receipts_key_file: document.receipts.and_then(|receipts| receipts.key_file).map(PathBuf::from),
-        admin: AdminSpec {
-            allow_rotate: admin.allow_rotate.unwrap_or_default(),
-            bearer_file: admin.bearer_file.map(PathBuf::from),
-            allowed_hosts: admin.allowed_hosts.unwrap_or_default(),
-        },
-    }
-}
-
-/// A look each second at the most; 0 for never.
-fn interval(
-    report: &mut Report<'_>,
-    path: &Path,
-    interval: Option<&Interval>,
-    default: i64,
-) -> Option<SignedDuration> {
-    let text = match interval.map(|interval| &interval.0) {
-        None => return Some(SignedDuration::from_secs(default)),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+        vault: !document.vault.is_absent(),
+        complete,
     };
-    if text == "0" {
+    let rotations = rotations::check(document, &surroundings, findings);
+    if !findings.mistakes.is_empty() {
         return None;
     }
-    match value::duration(&text) {
-        Ok(span) if span.is_zero() => None,
-        Ok(span) if span >= SignedDuration::from_secs(1) => Some(span),
-        Ok(_) => {
-            report.mistake(path, "at least 1s is wanted here, or 0 for never", None);
-            None
-        }
-        Err(message) => {
-            report.mistake(path, format!("{message}, or 0 for never"), None);
-            None
-        }
-    }
+    warn_of_idle_parts(document, &rotations, findings);
+    let interval = |interval: Option<Option<SignedDuration>>, default| {
+        interval.unwrap_or(Some(SignedDuration::from_secs(default)))
+    };
+    Some(Config {
+        installation: document.installation.get().map_or("everbearer", |name| name).into(),
+        vault,
+        kubernetes: kubernetes(document),
+        issuers: surroundings.issuers.into_specs(),
+        rotations,
+        source_interval: interval(defaults.and_then(|d| d.source_interval.get()).map(|i| i.0), 60),
+        drift_interval: interval(defaults.and_then(|d| d.drift_interval.get()).map(|i| i.0), 300),
+        receipts_key_file: document.receipts.get().and_then(|r| r.key_file.get()).map(|path| (**path).into()),
+        admin: admin(document),
+    })
 }
 
-fn vault(report: &mut Report<'_>, vault: &Vault, environment: Environment<'_>) -> VaultSpec {
-    let at = Path::default().key("vault");
-    let given = vault.address.clone();
-    let address = given.or_else(|| environment("VAULT_ADDR")).unwrap_or_default();
-    let address = address.trim_end_matches('/').to_owned();
-    if address.is_empty() && !report.gives(&at, "address") {
-        let help = "set vault.address, or the environment variable VAULT_ADDR";
-        report.mistake(&at, "the address of Vault is missing", Some(help.into()));
-    } else {
-        match issuer::web_address(&address) {
-            Err(message) => report.mistake(&at.key("address"), message, None),
-            Ok(url) if url.scheme() == "http" && !issuer::is_loopback(&url) => {
-                let text = "http:// sends the login token and every secret in the clear; use https://";
-                report.mistake(&at.key("address"), text, None);
-            }
-            Ok(_) => {}
+fn check_vault(
+    vault: &VaultDocument,
+    environment: Environment<'_>,
+    findings: &mut Findings,
+) -> Option<VaultSpec> {
+    let address = vault_address(vault, environment, findings);
+    let auth = match vault.auth.get() {
+        Some(VaultAuthDocument::Token(token)) => {
+            token.env.get().map(|env| VaultAuthSpec::Token { env: env.to_string() })
         }
-    }
-    let auth = vault.auth.clone().unwrap_or_default();
-    let auth = match (auth.token, auth.token_file) {
-        (_, Some(file)) => VaultAuthSpec::TokenFile { path: file.path.unwrap_or_default().into() },
-        (Some(token), None) => VaultAuthSpec::Token { env: token.env.unwrap_or_default() },
-        (None, None) => {
-            if !report.gives(&at, "auth") {
-                let help = "for example auth: {token: {env: VAULT_TOKEN}}";
-                report.mistake(&at, "how to log in to Vault is missing", Some(help.into()));
-            }
-            VaultAuthSpec::Token { env: "VAULT_TOKEN".into() }
+        Some(VaultAuthDocument::TokenFile(file)) => {
+            file.path.get().map(|path| VaultAuthSpec::TokenFile { path: (**path).into() })
         }
+        None => None,
     };
-    let empty = match &auth {
-        VaultAuthSpec::Token { env } => env.is_empty(),
-        VaultAuthSpec::TokenFile { path } => path.as_os_str().is_empty(),
-    };
-    if empty {
-        report.mistake(&at.key("auth"), "env or path must not be empty", None);
-    }
-    VaultSpec {
-        address,
-        namespace: vault.namespace.clone(),
-        ca_file: vault.ca_file.clone().map(PathBuf::from),
-        auth,
-    }
+    Some(VaultSpec {
+        address: address?,
+        namespace: vault.namespace.get().map(|namespace| namespace.trim_matches('/').to_owned()),
+        ca_file: vault.ca_file.get().map(|path| (**path).into()),
+        auth: auth?,
+    })
 }
 
-fn names_are_unique(report: &mut Report<'_>, rotations: &[(Path, super::spec::RotationSpec)]) {
-    let mut seen: HashMap<&str, &Path> = HashMap::new();
-    for (at, rotation) in rotations {
-        if let Some(first) = seen.insert(rotation.name.as_str(), at) {
-            let line = report.line(&first.key("name"));
-            let text = format!("two rotations are called {}; the other one is in line {line}", rotation.name);
-            report.mistake(&at.key("name"), text, None);
+fn vault_address(
+    vault: &VaultDocument,
+    environment: Environment<'_>,
+    findings: &mut Findings,
+) -> Option<String> {
+    let from_environment;
+    let (at, url): (Place, &HttpUrl) = match &vault.address {
+        Slot::Put(address) => (address.at, &address.value),
+        Slot::Broken(_) => return None,
+        Slot::Absent => {
+            let Some(text) = environment("VAULT_ADDR").filter(|text| !text.is_empty()) else {
+                let help = "set it here, or set VAULT_ADDR in the environment";
+                findings.mistake_with_help(vault.at, "address is missing", help);
+                return None;
+            };
+            match HttpUrl::parse(text.trim()) {
+                Ok(url) => from_environment = url,
+                Err(message) => {
+                    findings.mistake(vault.at, format!("VAULT_ADDR of the environment: {message}"));
+                    return None;
+                }
+            }
+            (vault.at, &from_environment)
+        }
+    };
+    if url.is_insecure() {
+        findings.warning(
+            at,
+            "Vault is reached by http at another host than loopback",
+            "the login and all secrets travel in the clear; use https",
+        );
+    }
+    Some(url.text.trim_end_matches('/').to_owned())
+}
+
+fn kubernetes(document: &Document) -> KubernetesSpec {
+    document.kubernetes.get().map_or_else(KubernetesSpec::default, |kubernetes| KubernetesSpec {
+        kubeconfig: kubernetes.kubeconfig.get().map(|path| (**path).into()),
+        context: kubernetes.context.get().map(|name| name.to_string()),
+    })
+}
+
+fn admin(document: &Document) -> AdminSpec {
+    document.admin.get().map_or_else(AdminSpec::default, |admin| AdminSpec {
+        allow_rotate: admin.allow_rotate.get().is_some_and(|flag| flag.0),
+        bearer_file: admin.bearer_file.get().map(|path| (**path).into()),
+        allowed_hosts: admin
+            .allowed_hosts
+            .get()
+            .map(|hosts| hosts.items.iter().map(|host| host.value.to_string()).collect())
+            .unwrap_or_default(),
+    })
+}
+
+/// Parts that nothing uses are probably misspelt somewhere else.
+fn warn_of_idle_parts(document: &Document, rotations: &[super::spec::RotationSpec], findings: &mut Findings) {
+    if rotations.is_empty() {
+        let at = document.rotations.place().unwrap_or(document.at);
+        findings.warning(
+            at,
+            "there are no rotations",
+            "nothing will be minted and delivered until there are some",
+        );
+        return;
+    }
+    let used: HashSet<&str> = rotations.iter().map(|rotation| &*rotation.issuer).collect();
+    for (name, _) in document.issuers.get().iter().flat_map(|issuers| &issuers.entries) {
+        if !used.contains(name.value.as_str()) {
+            findings.warning(
+                name.at,
+                format!("no rotation uses the issuer `{}`", name.value),
+                "remove it, or name it in a rotation's `issuer`",
+            );
         }
     }
 }
